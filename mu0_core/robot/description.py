@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One arm, read from one YAML file and the URDF it names.
+
+Limits come from the URDF times the fractions in the YAML, never from a model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import yaml
+
+from mu0_core.errors import ConfigError
+from mu0_core.geometry import se3
+from mu0_core.paths import ASSETS, config_file
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """One URDF joint between ``parent`` and ``child``; ``axis`` is in the child frame."""
+
+    name: str
+    kind: str
+    parent: str
+    child: str
+    origin: np.ndarray
+    axis: np.ndarray
+    lower: float
+    upper: float
+    velocity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gripper:
+    """A parallel gripper: its joint and the opening in metres that joint position means."""
+
+    joint: str
+    opening_per_joint_m: float
+    open_m: float
+    closed_m: float
+    speed_m_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class JointLimits:
+    """What commands may use, per arm joint (A,): rad, rad/s, rad/s^2, rad/s^3."""
+
+    lower_rad: np.ndarray
+    upper_rad: np.ndarray
+    velocity_rad_s: np.ndarray
+    acceleration_rad_s2: np.ndarray
+    jerk_rad_s3: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class RobotDescription:
+    """An arm: chain from base to tip, limits, home pose, gripper, workspace, controller names."""
+
+    name: str
+    urdf_path: Path
+    base_frame: str
+    tip_frame: str
+    arm_joints: tuple[str, ...]
+    home_rad: np.ndarray
+    limits: JointLimits
+    gripper: Gripper
+    arm_controller: str
+    gripper_controller: str
+    workspace_min_m: np.ndarray
+    workspace_max_m: np.ndarray
+    floor_m: float
+    chain: tuple[Joint, ...]
+
+
+def read_urdf_joints(path: Path) -> dict[str, Joint]:
+    """Return the joints of a URDF by the name of their child link.
+
+    Raises:
+        ConfigError: the file is missing or is not a URDF.
+    """
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        raise ConfigError(f"cannot read URDF {path}: {error}") from error
+    joints = {}
+    for element in root.findall("joint"):
+        parent, child = element.find("parent"), element.find("child")
+        if parent is None or child is None:
+            continue
+        origin = element.find("origin")
+        xyz, rpy = (
+            [float(x) for x in (origin.get(key, "0 0 0") if origin is not None else "0 0 0").split()]
+            for key in ("xyz", "rpy")
+        )
+        axis = element.find("axis")
+        limit = element.find("limit")
+        bounds = {k: float(limit.get(k, "inf")) for k in ("lower", "upper", "velocity")} if limit is not None else {}
+        joints[child.get("link", "")] = Joint(
+            name=element.get("name", ""),
+            kind=element.get("type", "fixed"),
+            parent=parent.get("link", ""),
+            child=child.get("link", ""),
+            origin=se3.from_rpy(np.array(xyz), np.array(rpy)),
+            axis=np.array([float(x) for x in axis.get("xyz", "1 0 0").split()])
+            if axis is not None
+            else np.array([1.0, 0.0, 0.0]),
+            lower=bounds.get("lower", -np.inf),
+            upper=bounds.get("upper", np.inf),
+            velocity=bounds.get("velocity", np.inf),
+        )
+    return joints
+
+
+def _chain(joints: dict[str, Joint], base: str, tip: str) -> tuple[Joint, ...]:
+    chain: list[Joint] = []
+    link = tip
+    while link != base:
+        if link not in joints:
+            raise ConfigError(f"no chain from {base!r} to {tip!r}: link {link!r} has no parent joint")
+        chain.append(joints[link])
+        link = joints[link].parent
+    return tuple(reversed(chain))
+
+
+def load_robot(name_or_path: str) -> RobotDescription:
+    """Read ``config/robots/<name>.yaml``, or the YAML file at a path.
+
+    Raises:
+        ConfigError: a key is missing or a name in the YAML is not in the URDF.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = config_file(f"robots/{name_or_path}.yaml")
+    try:
+        data = yaml.safe_load(path.read_text())
+        urdf_path = Path(data["urdf"])
+        urdf_path = urdf_path if urdf_path.is_absolute() else ASSETS / urdf_path
+        joints = read_urdf_joints(urdf_path)
+        by_name = {joint.name: joint for joint in joints.values()}
+        names = tuple(data["arm_joints"])
+        unknown = [n for n in (*names, data["gripper"]["joint"]) if n not in by_name]
+        if unknown:
+            raise ConfigError(f"{path}: joints {unknown} are not in {urdf_path}; it has {sorted(by_name)}")
+        arm = [by_name[n] for n in names]
+        margin = float(data["limits"]["position_margin_rad"])
+        ones = np.ones(len(arm))
+        limits = JointLimits(
+            lower_rad=np.array([j.lower for j in arm]) + margin,
+            upper_rad=np.array([j.upper for j in arm]) - margin,
+            velocity_rad_s=np.array([j.velocity for j in arm]) * float(data["limits"]["velocity_scale"]),
+            acceleration_rad_s2=ones * float(data["limits"]["acceleration_rad_s2"]),
+            jerk_rad_s3=ones * float(data["limits"]["jerk_rad_s3"]),
+        )
+        return RobotDescription(
+            name=data["name"],
+            urdf_path=urdf_path,
+            base_frame=data["base_frame"],
+            tip_frame=data["tip_frame"],
+            arm_joints=names,
+            home_rad=np.array(data["home_rad"], dtype=float),
+            limits=limits,
+            gripper=Gripper(**data["gripper"]),
+            arm_controller=data["controllers"]["arm"],
+            gripper_controller=data["controllers"]["gripper"],
+            workspace_min_m=np.array(data["workspace"]["min_m"], dtype=float),
+            workspace_max_m=np.array(data["workspace"]["max_m"], dtype=float),
+            floor_m=float(data["floor_m"]),
+            chain=_chain(joints, data["base_frame"], data["tip_frame"]),
+        )
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forward and inverse kinematics of a serial chain (numpy only).
+
+Frames follow the URDF: each joint's child frame is ``T_parent_child(q) = origin * motion(q)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from mu0_core.errors import KinematicsError, ShapeError
+from mu0_core.robot.description import RobotDescription
+
+
+@dataclass(frozen=True, slots=True)
+class IkSettings:
+    """Damped-least-squares settings; tolerances in metres and radians."""
+
+    max_iterations: int = 60
+    position_tolerance_m: float = 5e-4
+    rotation_tolerance_rad: float = 5e-3
+    damping: float = 0.02
+    max_step_rad: float = 0.25
+    posture_gain: float = 0.05
+
+
+class Kinematics:
+    """Kinematics of the chain of one `RobotDescription` from base to tip."""
+
+    def __init__(self, robot: RobotDescription) -> None:
+        self.robot = robot
+        self._column = {name: i for i, name in enumerate(robot.arm_joints)}
+
+    def link_frames(self, positions_rad: np.ndarray) -> dict[str, np.ndarray]:
+        """Return T_base_link (..., 4, 4) of every link on the chain for joints (..., A).
+
+        Raises:
+            ShapeError: the last axis is not the number of arm joints.
+        """
+        q = np.asarray(positions_rad, dtype=float)
+        if q.shape[-1:] != (len(self._column),):
+            raise ShapeError(f"joint positions have shape {q.shape}, expected (..., {len(self._column)})")
+        frame = np.broadcast_to(np.eye(4), (*q.shape[:-1], 4, 4))
+        frames = {self.robot.base_frame: frame}
+        for joint in self.robot.chain:
+            frame = frame @ joint.origin
+            if joint.name in self._column:
+                angle = q[..., self._column[joint.name]]
+                motion = np.zeros((*q.shape[:-1], 4, 4))
+                motion[..., :3, :3] = _axis_rotation(joint.axis, angle)
+                motion[..., 3, 3] = 1.0
+                frame = frame @ motion
+            frames[joint.child] = frame
+        return frames
+
+    def tip(self, positions_rad: np.ndarray) -> np.ndarray:
+        """Return T_base_tip (..., 4, 4) for joints (..., A)."""
+        return self.link_frames(positions_rad)[self.robot.tip_frame]
+
+    def jacobian(self, positions_rad: np.ndarray) -> np.ndarray:
+        """Return the geometric Jacobian (6, A) of the tip in the base frame, linear rows first."""
+        frames = self.link_frames(positions_rad)
+        tip = frames[self.robot.tip_frame][:3, 3]
+        result = np.zeros((6, len(self._column)))
+        for joint in self.robot.chain:
+            if joint.name in self._column:
+                frame = frames[joint.child]
+                axis = frame[:3, :3] @ joint.axis
+                column = self._column[joint.name]
+                result[:3, column] = np.cross(axis, tip - frame[:3, 3])
+                result[3:, column] = axis
+        return result
+
+    def inverse(
+        self,
+        T_base_tip: np.ndarray,
+        seed_rad: np.ndarray,
+        settings: IkSettings | None = None,
+    ) -> np.ndarray:
+        """Return joints (A,) near ``seed_rad`` (A,) that reach ``T_base_tip`` (4, 4).
+
+        Damped least squares; the free motion of a redundant arm is drawn to the home posture.
+
+        Raises:
+            KinematicsError: not reached within tolerance and joint limits; names the residual.
+        """
+        settings = settings or IkSettings()
+        limits = self.robot.limits
+        q = np.clip(np.asarray(seed_rad, dtype=float), limits.lower_rad, limits.upper_rad)
+        identity = np.eye(len(q))
+        position_error = rotation_error = np.inf
+        for _ in range(settings.max_iterations):
+            tip = self.tip(q)
+            linear = T_base_tip[:3, 3] - tip[:3, 3]
+            angular = Rotation.from_matrix(T_base_tip[:3, :3] @ tip[:3, :3].T).as_rotvec()
+            position_error = float(np.linalg.norm(linear))
+            rotation_error = float(np.linalg.norm(angular))
+            if (
+                position_error < settings.position_tolerance_m
+                and rotation_error < settings.rotation_tolerance_rad
+            ):
+                return q
+            jacobian = self.jacobian(q)
+            gram = jacobian @ jacobian.T + settings.damping**2 * np.eye(6)
+            pinv = jacobian.T @ np.linalg.inv(gram)
+            step = pinv @ np.concatenate([linear, angular])
+            posture = settings.posture_gain * (self.robot.home_rad - q)
+            step += (identity - pinv @ jacobian) @ posture
+            largest = np.max(np.abs(step))
+            step *= min(1.0, settings.max_step_rad / max(largest, 1e-12))
+            q = np.clip(q + step, limits.lower_rad, limits.upper_rad)
+        raise KinematicsError(
+            f"no joint solution for tip position {np.round(T_base_tip[:3, 3], 4)} m: off by "
+            f"{position_error * 1e3:.1f} mm and {np.degrees(rotation_error):.2f} deg after "
+            f"{settings.max_iterations} iterations"
+        )
+
+
+def _axis_rotation(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Return rotations (..., 3, 3) about a unit axis (3,) by angles (...) (Rodrigues)."""
+    x, y, z = axis
+    skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    sine, cosine = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
+    return np.eye(3) + sine * skew + (1.0 - cosine) * (skew @ skew)
