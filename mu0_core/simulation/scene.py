@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MuJoCo model: an arm on a table with cubes, a bowl, a plate and a push button.
+
+Built once per process; `layout` says where things lie and what they look like in one episode. The
+world frame is the arm's base frame; the table top is z = 0.
+"""
+
+from __future__ import annotations
+
+import os
+from xml.etree import ElementTree
+
+import numpy as np
+
+os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported: there is no display
+
+import mujoco  # noqa: E402
+
+from mu0_core.robot.description import RobotDescription  # noqa: E402
+
+CUBES = ("cube_a", "cube_b", "cube_c")
+CUBE_HALF_M = 0.0225
+BOWL_RADIUS_M = 0.062
+BOWL_HEIGHT_M = 0.035
+PLATE_RADIUS_M = 0.075
+PLATE_HALF_HEIGHT_M = 0.005
+BUTTON_TRAVEL_M = 0.010
+BUTTON_HOUSING_M = (0.035, 0.035, 0.012)  # half sizes
+PHYSICS_STEP_S = 0.002
+
+_ROBOT_BIT, _OBJECT_BIT = 1, 2
+_ARM_STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)
+_FINGER_STIFFNESS, _FINGER_FORCE_N = 600.0, 40.0
+
+
+def build_model(robot: RobotDescription) -> mujoco.MjModel:
+    """Compile the scene for one arm (500 Hz physics, elliptic friction cones)."""
+    spec = _robot_spec(robot)
+    spec.option.timestep = PHYSICS_STEP_S
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.option.impratio = 10
+    spec.visual.quality.shadowsize = 0  # 40 times faster on a software renderer
+    spec.visual.quality.offsamples = 0
+    spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
+    spec.visual.map.znear, spec.visual.map.zfar = 0.05, 10.0
+    spec.visual.headlight.ambient = (0.35, 0.35, 0.35)
+    spec.visual.headlight.diffuse = (0.25, 0.25, 0.25)
+    spec.visual.headlight.specular = (0.0, 0.0, 0.0)
+
+    world = spec.worldbody
+    light = world.add_light(name="lamp", pos=(0.6, 0.0, 1.8), dir=(-0.1, 0.0, -1.0))
+    light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+    light.castshadow = False
+    light.diffuse = (0.6, 0.6, 0.6)
+    world.add_camera(name="scene_camera", pos=(1.25, 0.0, 0.75), fovy=42.0)
+    objects = {"contype": _OBJECT_BIT, "conaffinity": _ROBOT_BIT | _OBJECT_BIT}
+    world.add_geom(
+        name="table", type=mujoco.mjtGeom.mjGEOM_BOX, pos=(0.45, 0, -0.02), size=(0.65, 0.75, 0.02),
+        friction=(0.8, 0.005, 0.0001), **objects,
+    )
+    world.add_geom(
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=(0, 0, -0.75), size=(4, 4, 0.1),
+        contype=0, conaffinity=0,
+    )
+    for name in CUBES:
+        body = world.add_body(name=name, pos=(0.5, 0, 0.1))
+        body.add_freejoint(name=f"{name}_joint")
+        body.add_geom(
+            name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=(CUBE_HALF_M,) * 3, mass=0.06,
+            friction=(1.1, 0.01, 0.0002), condim=4, **objects,
+        )
+    _add_bowl(world, objects)
+    plate = world.add_body(name="plate", pos=(0.5, -0.2, 0.01))
+    plate.add_freejoint(name="plate_joint")
+    plate.add_geom(
+        name="plate", type=mujoco.mjtGeom.mjGEOM_CYLINDER, mass=0.4,
+        size=(PLATE_RADIUS_M, PLATE_HALF_HEIGHT_M, 0), friction=(0.9, 0.005, 0.0001), **objects,
+    )
+    _add_button(world, objects)
+    return spec.compile()
+
+
+def _robot_spec(robot: RobotDescription) -> mujoco.MjSpec:
+    """Load the URDF and give it gravity compensation, position servos and collision bits."""
+    meshes = robot.urdf_path.parent / "meshes"
+    root = ElementTree.parse(robot.urdf_path).getroot()
+    for link in root.iter("link"):
+        for visual in link.findall("visual"):
+            link.remove(visual)  # the collision meshes are the low-poly visuals
+    prefix = f"package://mu0/robots/{robot.urdf_path.parent.name}/meshes/"
+    for mesh in root.iter("mesh"):
+        mesh.set("filename", mesh.get("filename", "").replace(prefix, f"{meshes}/"))
+    compiler = ElementTree.SubElement(ElementTree.SubElement(root, "mujoco"), "compiler")
+    compiler.attrib.update(strippath="false", fusestatic="false", discardvisual="false")
+    spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
+    for body in spec.bodies[1:]:
+        body.gravcomp = 1.0
+    for geom in spec.geoms:
+        geom.contype, geom.conaffinity = _ROBOT_BIT, 0  # no self-contact: the gate checks that
+        on_finger = "finger" in geom.parent.name
+        geom.rgba = (0.25, 0.25, 0.27, 1) if on_finger else (0.92, 0.92, 0.93, 1)
+        if on_finger:
+            geom.friction, geom.condim = (1.2, 0.02, 0.0005), 4
+            geom.solref = (0.006, 1.0)
+    for index, name in enumerate(robot.arm_joints):
+        stiffness = _ARM_STIFFNESS[min(index, len(_ARM_STIFFNESS) - 1)]
+        _add_servo(spec, name, stiffness, stiffness / 10.0, None)
+    for joint in spec.joints:
+        if joint.name not in robot.arm_joints:
+            _add_servo(spec, joint.name, _FINGER_STIFFNESS, 40.0, _FINGER_FORCE_N)
+        else:
+            joint.armature = 0.1
+    for equality in list(spec.equalities):
+        spec.delete(equality)  # both fingers have a servo of their own
+    return spec
+
+
+def _add_servo(
+    spec: mujoco.MjSpec, joint: str, stiffness: float, damping: float, force: float | None
+) -> None:
+    actuator = spec.add_actuator(
+        name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT,
+        gaintype=mujoco.mjtGain.mjGAIN_FIXED, biastype=mujoco.mjtBias.mjBIAS_AFFINE,
+    )
+    actuator.gainprm[0] = stiffness
+    actuator.biasprm[1], actuator.biasprm[2] = -stiffness, -damping
+    if force is not None:
+        actuator.forcerange, actuator.forcelimited = (-force, force), True
+
+
+def _add_bowl(world: mujoco.MjsBody, objects: dict[str, int], sides: int = 16) -> None:
+    """Add a shallow bowl: a disc with a ring of slightly outward-leaning wall segments."""
+    body = world.add_body(name="bowl", pos=(0.5, 0.2, 0.01))
+    body.add_freejoint(name="bowl_joint")
+    body.add_geom(
+        name="bowl_base", type=mujoco.mjtGeom.mjGEOM_CYLINDER, mass=0.35, pos=(0, 0, 0.003),
+        size=(BOWL_RADIUS_M - 0.004, 0.003, 0), friction=(0.9, 0.005, 0.0001), **objects,
+    )
+    half_width = BOWL_RADIUS_M * np.tan(np.pi / sides)
+    lean = 0.30
+    for k in range(sides):
+        angle = 2 * np.pi * k / sides
+        half = angle / 2
+        yaw = np.array([np.cos(half), 0, 0, np.sin(half)])
+        pitch = np.array([np.cos(lean / 2), 0, np.sin(lean / 2), 0])
+        quat_wxyz = np.empty(4)
+        mujoco.mju_mulQuat(quat_wxyz, yaw, pitch)
+        body.add_geom(
+            name=f"bowl_wall_{k}", type=mujoco.mjtGeom.mjGEOM_BOX, mass=0.01, quat=quat_wxyz,
+            pos=(BOWL_RADIUS_M * np.cos(angle), BOWL_RADIUS_M * np.sin(angle), BOWL_HEIGHT_M / 2),
+            size=(0.003, half_width * 1.12, BOWL_HEIGHT_M / 2), **objects,
+        )
+
+
+def _add_button(world: mujoco.MjsBody, objects: dict[str, int]) -> None:
+    """Add a housing fixed to the table with a sprung cap that travels `BUTTON_TRAVEL_M` down."""
+    housing = world.add_body(name="button", pos=(0.4, 0.25, 0.0), mocap=True)
+    housing.add_geom(
+        name="button_housing", type=mujoco.mjtGeom.mjGEOM_BOX, size=BUTTON_HOUSING_M,
+        pos=(0, 0, BUTTON_HOUSING_M[2]), **objects,
+    )
+    cap = world.add_body(name="button_cap", pos=(0.4, 0.25, 0.0))
+    cap.add_joint(
+        name="button_slide", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=(0, 0, 1),
+        range=(-BUTTON_TRAVEL_M, 0), limited=True, stiffness=300.0, damping=4.0,
+    )
+    cap.gravcomp = 1.0
+    cap.add_geom(
+        name="button_cap", type=mujoco.mjtGeom.mjGEOM_CYLINDER, mass=0.05, size=(0.022, 0.012, 0),
+        pos=(0, 0, 2 * BUTTON_HOUSING_M[2] + 0.012), contype=_OBJECT_BIT, conaffinity=_ROBOT_BIT,
+    )

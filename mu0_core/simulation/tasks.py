@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tasks of the table scene: what may be asked, in which words, and when it is achieved.
+
+All six are possible in every layout, so only the sentence tells which one is meant. Left and
+right are the robot's own: left is +y of the base frame (REP 103).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mu0_core.errors import SimulationError
+from mu0_core.simulation.layout import Layout
+
+if TYPE_CHECKING:
+    from mu0_core.simulation.world import TableWorld
+
+PUSHED_M = 0.07
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task: sentence templates over the colours of its cubes, and its success test."""
+
+    name: str
+    templates: tuple[str, ...]
+    achieved: Callable[[TableWorld, tuple[int, ...]], bool]
+
+    def instruction(self, layout: Layout, variant: int = 0) -> str:
+        """Return the sentence for this layout in one of the wordings."""
+        words = [layout.colours[k] for k in layout.targets[self.name]]
+        return self.templates[variant % len(self.templates)].format(*words)
+
+
+def _released_at_rest(world: TableWorld, cube: int) -> bool:
+    tip = world.tip_position_m()
+    away = np.linalg.norm(tip - world.cube_position_m(cube)) > 0.035
+    return away and world.proprioception().gripper_m > 0.05 and world.cube_speed_m_s(cube) < 0.03
+
+
+def _in_bowl(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+    offset = world.cube_position_m(cubes[0]) - world.body_position_m("bowl")
+    return np.hypot(*offset[:2]) < 0.045 and offset[2] < 0.05 and _released_at_rest(world, cubes[0])
+
+
+def _on_plate(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+    offset = world.cube_position_m(cubes[0]) - world.body_position_m("plate")
+    return np.hypot(*offset[:2]) < 0.065 and offset[2] < 0.05 and _released_at_rest(world, cubes[0])
+
+
+def _stacked(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+    top, base = (world.cube_position_m(k) for k in cubes)
+    height = world.layout.cube_half_m[list(cubes)].sum()
+    offset = top - base
+    return (
+        np.hypot(*offset[:2]) < 0.03
+        and abs(offset[2] - height) < 0.008
+        and _released_at_rest(world, cubes[0])
+    )
+
+
+def _pushed(side: int) -> Callable[[TableWorld, tuple[int, ...]], bool]:
+    def achieved(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+        moved = np.array([world.cube_position_m(k)[:2] - world.layout.cube_xy_m[k] for k in range(3)])
+        others = np.delete(moved, cubes[0], axis=0)
+        along, across = moved[cubes[0], 1] * side, abs(moved[cubes[0], 0])
+        return bool(
+            along > PUSHED_M
+            and across < along
+            and np.max(np.linalg.norm(others, axis=1)) < 0.03
+            and world.cube_position_m(cubes[0])[2] < 0.04
+            and world.cube_speed_m_s(cubes[0]) < 0.03
+        )
+
+    return achieved
+
+
+def _pressed(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+    return world.button_was_pressed
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            "cube_in_bowl",
+            ("put the {0} cube in the bowl", "place the {0} block into the bowl",
+             "drop the {0} cube in the bowl"),
+            _in_bowl,
+        ),
+        Task(
+            "cube_on_plate",
+            ("put the {0} cube on the plate", "place the {0} block onto the plate",
+             "set the {0} cube on the plate"),
+            _on_plate,
+        ),
+        Task(
+            "stack_cubes",
+            ("stack the {0} cube on the {1} cube", "put the {0} block on top of the {1} block",
+             "place the {0} cube on the {1} cube"),
+            _stacked,
+        ),
+        Task(
+            "push_left",
+            ("push the {0} cube to the left", "slide the {0} block left",
+             "move the {0} cube to the left"),
+            _pushed(1),
+        ),
+        Task(
+            "push_right",
+            ("push the {0} cube to the right", "slide the {0} block right",
+             "move the {0} cube to the right"),
+            _pushed(-1),
+        ),
+        Task(
+            "press_button",
+            ("press the button", "push the button down", "hit the button"),
+            _pressed,
+        ),
+    )
+}
+
+
+def get_task(name: str) -> Task:
+    """Return a task by name.
+
+    Raises:
+        SimulationError: unknown name; lists the known ones.
+    """
+    if name not in TASKS:
+        raise SimulationError(f"unknown task {name!r}; known: {', '.join(TASKS)}")
+    return TASKS[name]

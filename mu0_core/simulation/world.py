@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`TableWorld`: the simulated arm, table and camera as one object that is stepped from outside.
+
+Commands are joint positions and a finger opening, as a position-controlled arm takes them.
+Observations are colour, depth and joint states; everything else (`success`, `cube_position_m`)
+is truth for tests and training and is never published to the policy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mu0_core.errors import SimulationError
+from mu0_core.robot.description import RobotDescription, load_robot
+from mu0_core.robot.kinematics import Kinematics
+from mu0_core.simulation import scene
+from mu0_core.simulation.layout import Layout, sample_layout
+from mu0_core.simulation.tasks import TASKS, get_task
+from mu0_core.types import CameraIntrinsics, Proprioception, RgbdFrame
+
+mujoco = scene.mujoco
+
+CAMERA_FRAME = "scene_camera_optical_frame"
+TOOL_DOWN = np.diag([1.0, -1.0, -1.0])  # rotation of T_base_tip: tip z points down
+_OPTICAL_FROM_GL = np.diag([1.0, -1.0, -1.0])
+
+
+class TableWorld:
+    """The simulated scene. Not thread-safe; render in the thread that created it.
+
+    Args:
+        robot: the arm; default FR3.
+        width, height: camera image in pixels.
+    """
+
+    def __init__(
+        self, robot: RobotDescription | None = None, *, width: int = 640, height: int = 480
+    ) -> None:
+        self.robot = robot or load_robot("fr3")
+        self.kinematics = Kinematics(self.robot)
+        self.width, self.height = width, height
+        self._model = scene.build_model(self.robot)
+        self._data = mujoco.MjData(self._model)
+        self._renderer: mujoco.Renderer | None = None
+        self._arm_qpos = np.array([self._qpos(j) for j in self.robot.arm_joints])
+        self._arm_dof = np.array([self._dof(j) for j in self.robot.arm_joints])
+        self._arm_ctrl = np.array([self._model.actuator(j).id for j in self.robot.arm_joints])
+        fingers = [
+            self._model.joint(k).name
+            for k in range(self._model.njnt)
+            if "finger" in self._model.joint(k).name
+        ]
+        self._finger_qpos = np.array([self._qpos(j) for j in fingers])
+        self._finger_ctrl = np.array([self._model.actuator(j).id for j in fingers])
+        self._cube_qpos = [self._qpos(f"{c}_joint") for c in scene.CUBES]
+        self.button_was_pressed = False
+        self.layout: Layout
+        self.reset(0)
+
+    def _qpos(self, joint: str) -> int:
+        return int(self._model.joint(joint).qposadr[0])
+
+    def _dof(self, joint: str) -> int:
+        return int(self._model.joint(joint).dofadr[0])
+
+    # -- episode ---------------------------------------------------------------------------------
+
+    def reset(self, seed: int) -> None:
+        """Lay out the episode of ``seed`` and let the objects settle; the arm is at its start."""
+        self.set_layout(sample_layout(seed))
+
+    def set_layout(self, layout: Layout) -> None:
+        """Lay out a given episode; simulated time restarts at 0."""
+        self.layout = layout
+        model, data = self._model, self._data
+        mujoco.mj_resetData(model, data)
+        for k, name in enumerate(scene.CUBES):
+            half = layout.cube_half_m[k]
+            geom = model.geom(name)
+            model.geom_size[geom.id] = half
+            model.geom_rbound[geom.id] = half * np.sqrt(3.0)
+            model.geom_aabb[geom.id] = (0, 0, 0, half, half, half)
+            model.geom_rgba[geom.id, :3] = layout.cube_rgb[k]
+            yaw = layout.cube_yaw_rad[k]
+            self._place(name, (*layout.cube_xy_m[k], half + 0.001), yaw)
+        self._place("bowl", (*layout.bowl_xy_m, 0.001), 0.0)
+        self._place("plate", (*layout.plate_xy_m, scene.PLATE_HALF_HEIGHT_M + 0.001), 0.0)
+        data.mocap_pos[0] = (*layout.button_xy_m, 0.0)
+        model.body_pos[model.body("button_cap").id] = (*layout.button_xy_m, 0.0)
+        for index in range(model.ngeom):
+            name = model.geom(index).name
+            if name.startswith("bowl"):
+                model.geom_rgba[index, :3] = layout.bowl_rgb
+        model.geom_rgba[model.geom("plate").id, :3] = layout.plate_rgb
+        model.geom_rgba[model.geom("button_cap").id, :3] = layout.cap_rgb
+        model.geom_rgba[model.geom("button_housing").id, :3] = 0.25
+        model.geom_rgba[model.geom("table").id, :3] = layout.table_rgb
+        model.geom_rgba[model.geom("floor").id, :3] = layout.floor_rgb
+        model.light_dir[0] = layout.lamp_direction / np.linalg.norm(layout.lamp_direction)
+        model.light_diffuse[0] = layout.lamp_rgb
+        model.cam_pos[0] = layout.camera_position_m
+        model.cam_quat[0] = _look_at(layout.camera_position_m, layout.camera_target_m)
+        model.cam_fovy[0] = layout.camera_fovy_deg
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = TOOL_DOWN, layout.start_tip_m
+        start = self.kinematics.inverse(pose, self.robot.home_rad)
+        data.qpos[self._arm_qpos] = start
+        data.qpos[self._finger_qpos] = self.robot.gripper.open_m / 2
+        self.command_arm(start)
+        self.command_gripper(self.robot.gripper.open_m)
+        mujoco.mj_forward(model, data)
+        self.step(0.3)
+        data.time = 0.0
+        self.button_was_pressed = False
+
+    def _place(self, name: str, position_m: tuple[float, ...], yaw_rad: float) -> None:
+        address = self._qpos(f"{name}_joint")
+        quat_wxyz = (np.cos(yaw_rad / 2), 0, 0, np.sin(yaw_rad / 2))
+        self._data.qpos[address : address + 7] = (*position_m, *quat_wxyz)
+
+    # -- command and physics ---------------------------------------------------------------------
+
+    def command_arm(self, positions_rad: np.ndarray) -> None:
+        """Set the servo targets (A,) in rad.
+
+        Raises:
+            SimulationError: wrong length or not finite; the old targets stay.
+        """
+        positions = np.asarray(positions_rad, dtype=float)
+        if positions.shape != self._arm_ctrl.shape or not np.all(np.isfinite(positions)):
+            raise SimulationError(f"arm command must be {len(self._arm_ctrl)} finite rad: {positions}")
+        self._data.ctrl[self._arm_ctrl] = positions
+
+    def command_gripper(self, opening_m: float) -> None:
+        """Set the wanted opening between the fingers in metres.
+
+        Raises:
+            SimulationError: outside the gripper's range or not finite; the old target stays.
+        """
+        gripper = self.robot.gripper
+        if not gripper.closed_m - 1e-6 <= opening_m <= gripper.open_m + 1e-6:
+            raise SimulationError(
+                f"gripper opening {opening_m} m is outside [{gripper.closed_m}, {gripper.open_m}]"
+            )
+        self._data.ctrl[self._finger_ctrl] = opening_m / gripper.opening_per_joint_m
+
+    def step(self, duration_s: float) -> None:
+        """Advance the physics by a whole number of 2 ms steps."""
+        steps = max(1, round(duration_s / scene.PHYSICS_STEP_S))
+        mujoco.mj_step(self._model, self._data, steps)
+        slide = self._data.qpos[self._qpos("button_slide")]
+        if slide < -0.6 * scene.BUTTON_TRAVEL_M:
+            self.button_was_pressed = True
+
+    # -- what a robot reports --------------------------------------------------------------------
+
+    @property
+    def time_s(self) -> float:
+        """Simulated seconds since the reset."""
+        return float(self._data.time)
+
+    @property
+    def stamp_ns(self) -> int:
+        """Simulated time as an integer stamp."""
+        return round(self._data.time * 1e9)
+
+    def proprioception(self) -> Proprioception:
+        """Return joint positions, velocities and finger opening now."""
+        return Proprioception(
+            positions_rad=self._data.qpos[self._arm_qpos].copy(),
+            velocities_rad_s=self._data.qvel[self._arm_dof].copy(),
+            gripper_m=float(np.clip(self._data.qpos[self._finger_qpos].sum(), 0.0, None)),
+            stamp_ns=self.stamp_ns,
+        )
+
+    @property
+    def intrinsics(self) -> CameraIntrinsics:
+        """Intrinsics of the camera in this episode."""
+        focal = self.height / 2 / np.tan(np.radians(self.layout.camera_fovy_deg) / 2)
+        return CameraIntrinsics(
+            self.width, self.height, focal, focal, (self.width - 1) / 2, (self.height - 1) / 2
+        )
+
+    @property
+    def T_base_camera(self) -> np.ndarray:
+        """Pose (4, 4) of the camera's optical frame in the base frame."""
+        pose = np.eye(4)
+        pose[:3, :3] = self._data.cam_xmat[0].reshape(3, 3) @ _OPTICAL_FROM_GL
+        pose[:3, 3] = self._data.cam_xpos[0]
+        return pose
+
+    def _scene_renderer(self) -> mujoco.Renderer:
+        if self._renderer is None:
+            try:
+                self._renderer = mujoco.Renderer(self._model, self.height, self.width)
+            except Exception as error:  # the GL loader raises anything from AttributeError to its own
+                raise SimulationError(
+                    "cannot open an off-screen renderer; on Debian/Ubuntu install libegl1 libgl1 "
+                    f"and keep MUJOCO_GL=egl ({type(error).__name__}: {error})"
+                ) from error
+        return self._renderer
+
+    def render(self) -> RgbdFrame:
+        """Return colour and registered depth now."""
+        renderer = self._scene_renderer()
+        renderer.update_scene(self._data, camera=0)
+        renderer.disable_depth_rendering()
+        rgb = renderer.render().copy()
+        renderer.enable_depth_rendering()
+        depth = renderer.render().copy()
+        renderer.disable_depth_rendering()
+        depth[depth > 9.0] = np.nan
+        return RgbdFrame(rgb, depth, self.intrinsics, CAMERA_FRAME, self.stamp_ns)
+
+    def close(self) -> None:
+        """Free the renderer."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    # -- truth: for tests, training and scoring only ---------------------------------------------
+
+    def render_body_ids(self) -> np.ndarray:
+        """Return (h, w) int32 the body id seen at each pixel; -1 for none."""
+        renderer = self._scene_renderer()
+        renderer.update_scene(self._data, camera=0)
+        renderer.enable_segmentation_rendering()
+        segments = renderer.render()
+        renderer.disable_segmentation_rendering()
+        geom = np.where(segments[..., 1] == mujoco.mjtObj.mjOBJ_GEOM, segments[..., 0], -1)
+        return np.where(geom >= 0, self._model.geom_bodyid[geom], -1).astype(np.int32)
+
+    def body_poses(self) -> np.ndarray:
+        """Return T_base_body (bodies, 4, 4) of every body."""
+        poses = np.zeros((self._model.nbody, 4, 4))
+        poses[:, :3, :3] = self._data.xmat.reshape(-1, 3, 3)
+        poses[:, :3, 3] = self._data.xpos
+        poses[:, 3, 3] = 1.0
+        return poses
+
+    def body_name(self, body_id: int) -> str:
+        """Return the name of a body id."""
+        return self._model.body(body_id).name
+
+    def body_position_m(self, name: str) -> np.ndarray:
+        """Return the position (3,) of a body in the base frame."""
+        return self._data.body(name).xpos.copy()
+
+    def cube_position_m(self, index: int) -> np.ndarray:
+        """Return the centre (3,) of a cube."""
+        return self.body_position_m(scene.CUBES[index])
+
+    def cube_speed_m_s(self, index: int) -> float:
+        """Return the linear speed of a cube."""
+        dof = self._dof(f"{scene.CUBES[index]}_joint")
+        return float(np.linalg.norm(self._data.qvel[dof : dof + 3]))
+
+    def tip_position_m(self) -> np.ndarray:
+        """Return the tip (3,) between the fingers in the base frame."""
+        return self.body_position_m(self.robot.tip_frame)
+
+    def instructions(self, variant: int = 0) -> dict[str, str]:
+        """Return the sentence of every task that is possible in this episode (all are)."""
+        return {name: task.instruction(self.layout, variant) for name, task in TASKS.items()}
+
+    def success(self, task: str) -> bool:
+        """Say whether a task of this episode is achieved now."""
+        return bool(get_task(task).achieved(self, self.layout.targets[task]))
+
+
+def _look_at(position_m: np.ndarray, target_m: np.ndarray) -> np.ndarray:
+    """Return the wxyz quaternion of a GL camera (looks along -z, y up) facing a target."""
+    backward = position_m - target_m
+    backward /= np.linalg.norm(backward)
+    right = np.cross([0.0, 0.0, 1.0], backward)
+    right /= np.linalg.norm(right)
+    rotation = np.stack([right, np.cross(backward, right), backward], axis=1)
+    quat_wxyz = np.empty(4)
+    mujoco.mju_mat2Quat(quat_wxyz, rotation.ravel())
+    return quat_wxyz
