@@ -227,7 +227,7 @@ class TableWorld:
         renderer.enable_segmentation_rendering()
         segments = renderer.render()
         renderer.disable_segmentation_rendering()
-        geom = np.where(segments[..., 1] == mujoco.mjtObj.mjOBJ_GEOM, segments[..., 0], -1)
+        geom = np.where(segments[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM), segments[..., 0], -1)
         return np.where(geom >= 0, self._model.geom_bodyid[geom], -1).astype(np.int32)
 
     def body_poses(self) -> np.ndarray:

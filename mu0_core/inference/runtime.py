@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Load run-time objects by model id: what nodes, the CLI and roll-outs start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+from mu0_core.action_expert.trace_policy import TracePolicy
+from mu0_core.action_expert.trace_policy_config import TracePolicyConfig
+from mu0_core.errors import ConfigError
+from mu0_core.inference.forecaster import WorldModelForecaster
+from mu0_core.inference.keypoints import PlaneSelector
+from mu0_core.inference.language import InstructionEncoder, InstructionTokenizer
+from mu0_core.inference.monitor import RemainingMotionMonitor
+from mu0_core.inference.registry import model_folder
+from mu0_core.inference.trace_action_expert import TraceActionExpert
+from mu0_core.model.checkpoint import load_checkpoint, load_exact
+from mu0_core.model.layout import PRETRAINED_LANGUAGE
+from mu0_core.model.llama import LanguageModel
+from mu0_core.model.loading import load_world_model, read_sizes
+from mu0_core.model.config import WorldModelConfig
+from mu0_core.model.pretrained import dinov2_tensors, llama_tensors
+from mu0_core.model.tensor_file import verify_manifest
+from mu0_core.robot.description import RobotDescription
+from mu0_core.weights import dinov2_small, smollm2
+from mu0_core.weights.cache import converted_model
+
+DEFAULT_WORLD_MODEL = "mu0-embedded"
+DEFAULT_ACTION_EXPERT = "mu0-embedded-fr3"
+EMBEDDED = "embedded"
+
+
+def load_forecaster(
+    model_id: str = DEFAULT_WORLD_MODEL, device: str = "cpu"
+) -> WorldModelForecaster:
+    """Load a world model by id, checked against its hashes.
+
+    Raises:
+        UnknownModelError, ModelError, MissingWeightsError, ConfigError: see the messages.
+    """
+    folder = model_folder(model_id)
+    config = WorldModelConfig.from_json(folder / "config.json")
+    if config.vlm_model_name != EMBEDDED:
+        raise ConfigError(
+            f"model {model_id} has the backbone {config.vlm_model_name!r}; only 'embedded' "
+            "backbones can be loaded without their Hugging Face files beside the checkpoint"
+        )
+    language, vision = converted_model(smollm2.NAME), converted_model(dinov2_small.NAME)
+    external = {
+        **dinov2_tensors(vision / "model.safetensors", max(config.vision_feature_layers)),
+        **llama_tensors(language / "model.safetensors", config.num_vlm_layers),
+    }
+    model = load_world_model(folder, external=external, require_manifest=True).to(device)
+    tokenizer = InstructionTokenizer(language, config.tokenizer_max_length)
+    return WorldModelForecaster(model, tokenizer, model_id, device)
+
+
+def load_action_expert(
+    model_id: str, robot: RobotDescription, device: str = "cpu"
+) -> TraceActionExpert:
+    """Load an action expert by id for an arm; it must have been trained for that arm.
+
+    Raises:
+        UnknownModelError, ModelError, MissingWeightsError, ConfigError: see the messages.
+    """
+    if device != "cpu":
+        raise ConfigError(f"the embedded action expert runs on the CPU, not on {device!r}")
+    folder = model_folder(model_id)
+    verify_manifest(folder, "config.json", required=True)
+    config = TracePolicyConfig.from_json(folder / "config.json")
+    if config.robot != robot.name:
+        raise ConfigError(f"model {model_id} was trained for {config.robot!r}, not {robot.name!r}")
+    policy = load_policy(folder, config)
+    return TraceActionExpert(policy, _instruction_encoder(config), robot, model_id)
+
+
+def load_policy(folder: Path, config: TracePolicyConfig) -> TracePolicy:
+    """Build and strictly fill a policy from ``model.safetensors``."""
+    policy = TracePolicy(config)
+    names = {name: name for name in policy.state_dict()}
+    load_checkpoint(policy, names, folder, require_manifest=True)
+    return policy.eval()
+
+
+def _instruction_encoder(config: TracePolicyConfig) -> InstructionEncoder:
+    """Return the language part of the world model that the policy was trained with."""
+    folder = model_folder(config.world_model)
+    world = WorldModelConfig.from_json(folder / "config.json")
+    text = read_sizes(folder).text
+    parts = converted_model(smollm2.NAME)
+    tensors = llama_tensors(parts / "model.safetensors", world.num_vlm_layers)
+    language = LanguageModel(text, world.num_vlm_layers)
+    names = {name: PRETRAINED_LANGUAGE + name for name in language.state_dict()}
+    load_exact(language, names, {parts.name: tensors})
+    tokenizer = InstructionTokenizer(parts, world.tokenizer_max_length)
+    return InstructionEncoder(tokenizer, language.eval(), text, world.rope_theta)
+
+
+def make_selector() -> PlaneSelector:
+    """Return the query point selector with its defaults."""
+    return PlaneSelector()
+
+
+def make_monitor() -> RemainingMotionMonitor:
+    """Return the task monitor with its defaults."""
+    return RemainingMotionMonitor()

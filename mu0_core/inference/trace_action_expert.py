@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded action expert as a service: forecast and robot state in, joint chunk out.
+
+The policy speaks in tip positions of the base frame; inverse kinematics of the one arm at hand
+makes joint positions of them, so the learned part carries over to another arm of similar reach.
+The tip keeps the orientation that it has in the home pose.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from mu0_core.action_expert import motion_features as features
+from mu0_core.action_expert.trace_policy import TracePolicy
+from mu0_core.errors import ConfigError, NonFiniteOutputError
+from mu0_core.geometry import se3
+from mu0_core.inference.language import InstructionEncoder
+from mu0_core.robot.description import RobotDescription
+from mu0_core.robot.kinematics import Kinematics
+from mu0_core.types import ActionChunk, Proprioception, TraceForecast
+
+
+class TraceActionExpert:
+    """Proposes chunks with a `TracePolicy`. Deterministic for a seed.
+
+    Args:
+        policy: in evaluation mode.
+        language: encoder of the frozen backbone that the policy was trained with.
+        robot: the arm to command.
+        model_id: name under which chunks are signed.
+    """
+
+    def __init__(
+        self,
+        policy: TracePolicy,
+        language: InstructionEncoder,
+        robot: RobotDescription,
+        model_id: str,
+    ) -> None:
+        if not policy.config.use_trace:
+            raise ConfigError(f"model {model_id} was trained without traces (an ablation)")
+        self.policy, self.model_id, self.robot = policy, model_id, robot
+        self._language = language
+        self._kinematics = Kinematics(robot)
+        self._rotation = self._kinematics.tip(robot.home_rad)[:3, :3]
+
+    @torch.no_grad()
+    def propose(
+        self,
+        forecast: TraceForecast,
+        proprioception: Proprioception,
+        T_base_camera: np.ndarray,
+        *,
+        start_ns: int,
+        sequence: int = 0,
+        seed: int = 0,
+    ) -> ActionChunk:
+        """Return a chunk of joint positions that starts at ``start_ns``.
+
+        Raises:
+            KinematicsError: a tip position is out of reach.
+            NonFiniteOutputError: the policy produced NaN or infinity.
+        """
+        config = self.policy.config
+        tip = self._kinematics.tip(proprioception.positions_rad)[:3, 3]
+        offsets = self._actions(forecast, proprioception.gripper_m, tip, T_base_camera, seed)
+        if not np.all(np.isfinite(offsets)):
+            raise NonFiniteOutputError(f"model {self.model_id} produced non-finite actions")
+        pose = np.eye(4)
+        pose[:3, :3] = self._rotation
+        joints, seed_rad = [], proprioception.positions_rad
+        for offset in offsets[:, :3]:
+            pose[:3, 3] = np.clip(
+                tip + offset, self.robot.workspace_min_m, self.robot.workspace_max_m
+            )
+            seed_rad = self._kinematics.inverse(pose, seed_rad)
+            joints.append(seed_rad)
+        gripper = self.robot.gripper
+        half_open = (gripper.open_m + gripper.closed_m) / 2
+        return ActionChunk(
+            joint_names=self.robot.arm_joints,
+            positions_rad=np.array(joints),
+            gripper_m=np.where(offsets[:, 3] > half_open, gripper.open_m, gripper.closed_m),
+            step_period_s=config.step_period_s,
+            observation_ns=min(forecast.stamp_ns, proprioception.stamp_ns),
+            start_ns=start_ns,
+            sequence=sequence,
+            trace_sequence=forecast.sequence,
+            execute_steps=config.execute_steps,
+            model_id=self.model_id,
+        )
+
+    def _actions(
+        self,
+        forecast: TraceForecast,
+        opening_m: float,
+        tip_m: np.ndarray,
+        T_base_camera: np.ndarray,
+        seed: int,
+    ) -> np.ndarray:
+        """Return tip offsets and openings (T, 4) in metres."""
+        config = self.policy.config
+        kept = slice(0, config.max_points)
+        control = se3.apply(T_base_camera, forecast.control_points[kept].astype(float)) - tip_m
+        motion = features.motion_features(
+            _tensor(control[:, 0]), _tensor(control), _tensor(forecast.valid_until[kept])
+        )
+        state = features.state_features(
+            _tensor(tip_m), torch.tensor([opening_m], dtype=torch.float32), self.robot.gripper.open_m
+        )
+        z = self._language(forecast.instruction)
+        cache, valid = self.policy.prefix(
+            z,
+            torch.ones(z.shape[:2], dtype=torch.bool),
+            state,
+            motion,
+            torch.ones(motion.shape[:2], dtype=torch.bool),
+        )
+        shape = (1, config.chunk_size, config.action_dim)
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        return self.policy.sample(cache, valid, noise)[0].double().numpy()
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    """Return a float32 batch of one."""
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
