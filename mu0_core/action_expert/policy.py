@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The released action policy (μ0 paper): a frozen world model's hidden states steer an action head.
+"""The released action policy (μ0 paper): an action head steered by a frozen world model.
 
 One step of the trace flow over a grid of query points gives motion tokens; the gated mixer adds
 them to the backbone's tokens; a flow-matching head turns these, the instruction, the wrist
@@ -94,11 +94,17 @@ class ReleasePolicy(nn.Module):
     Args:
         config: of the policy.
         head: sizes of the action head's stack.
-        width: d of the backbone; ``motion_width`` e of the trace expert; ``wrist_width`` of DINOv2.
+        width: d of the backbone.
+        motion_width: e of the trace expert.
+        wrist_width: of DINOv2.
     """
 
     def __init__(
-        self, config: PolicyConfig, head: TransformerConfig, width: int, motion_width: int,
+        self,
+        config: PolicyConfig,
+        head: TransformerConfig,
+        width: int,
+        motion_width: int,
         wrist_width: int,
     ) -> None:
         super().__init__()
@@ -116,12 +122,22 @@ class ReleasePolicy(nn.Module):
         """Build with the widths of a world model; raises `ConfigError` if it has no DINOv2."""
         if world_model.dino is None:
             raise ConfigError("the released policy needs a world model with a DINOv2 tower")
-        return cls(config, head, world_model.sizes.text.hidden_size, world_model.expert.width,
-                   world_model.sizes.dino.hidden_size)
+        return cls(
+            config,
+            head,
+            world_model.sizes.text.hidden_size,
+            world_model.expert.width,
+            world_model.sizes.dino.hidden_size,
+        )
 
     def observe(
-        self, world_model: WorldModel, images: Tensor, wrist_images: Tensor,
-        language_tokens: Tensor, language_mask: Tensor, trace_noise: Tensor,
+        self,
+        world_model: WorldModel,
+        images: Tensor,
+        wrist_images: Tensor,
+        language_tokens: Tensor,
+        language_mask: Tensor,
+        trace_noise: Tensor,
     ) -> PolicyObservation:
         """Run the frozen world model and the mixer.
 
@@ -157,7 +173,7 @@ class ReleasePolicy(nn.Module):
         table = world_model.expert.modulate(times[: self.config.trace_executed_steps])
         state = noise[:, None].float()
         for k in range(self.config.trace_executed_steps):
-            flow = world_model.flow(context, state, table[k:k + 1])
+            flow = world_model.flow(context, state, table[k : k + 1])
             state = state - flow.velocity / self.config.trace_total_steps
         last = flow.hidden[:, 0, :, -1].transpose(1, 2).unflatten(2, (grid, grid))
         return F.avg_pool2d(last, 2).flatten(2).transpose(1, 2)

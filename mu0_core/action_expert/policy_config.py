@@ -45,14 +45,26 @@ class PolicyConfig:
             if not ok:
                 raise ConfigError(f"{field}={getattr(self, field)!r}: expected {allowed}")
 
-        for field in ("action_dim", "chunk_size", "state_dim", "gripper_spatial_pool_size",
-                      "num_inference_steps", "trace_total_steps"):
+        for field in (
+            "action_dim",
+            "chunk_size",
+            "state_dim",
+            "gripper_spatial_pool_size",
+            "num_inference_steps",
+            "trace_total_steps",
+        ):
             require(getattr(self, field) > 0, field, "a positive integer")
-        require(self.action_dim <= self.max_action_dim, "action_dim",
-                f"at most max_action_dim={self.max_action_dim}")
-        require(self.grid_size > 0 and self.grid_size % 2 == 0, "grid_size", "a positive even side")
-        require(1 <= self.trace_executed_steps <= self.trace_total_steps, "trace_executed_steps",
-                f"1..{self.trace_total_steps}")
+        require(
+            self.action_dim <= self.max_action_dim,
+            "action_dim",
+            f"at most max_action_dim={self.max_action_dim}",
+        )
+        require(self.grid_size > 0 and self.grid_size % 2 == 0, "grid_size", "positive and even")
+        require(
+            1 <= self.trace_executed_steps <= self.trace_total_steps,
+            "trace_executed_steps",
+            f"1..{self.trace_total_steps}",
+        )
         require(self.mask_all_history, "mask_all_history", "True")
 
     @classmethod
@@ -76,9 +88,13 @@ def gemma_sizes(values: dict[str, Any]) -> TransformerConfig:
             raise ConfigError(f"gemma {field}={values[field]!r}: expected {expected!r}")
     try:
         return TransformerConfig(
-            width=values["width"], num_layers=values["depth"], mlp_width=values["mlp_dim"],
-            num_heads=values["num_heads"], num_kv_heads=values["num_kv_heads"],
-            head_dim=values["head_dim"], rms_norm_eps=values["rms_norm_eps"],
+            width=values["width"],
+            num_layers=values["depth"],
+            mlp_width=values["mlp_dim"],
+            num_heads=values["num_heads"],
+            num_kv_heads=values["num_kv_heads"],
+            head_dim=values["head_dim"],
+            rms_norm_eps=values["rms_norm_eps"],
             rope_theta=values["rope_theta"],
         )
     except KeyError as error:

@@ -33,34 +33,24 @@ def attend(
 ) -> Tensor:
     """Return softmax(q kᵀ / √c) v with grouped key/value heads.
 
-    Key/value head j serves query heads j·A/K … (j+1)·A/K − 1. The query heads of a group are
-    folded into the token axis, so that keys and values are never repeated.
+    Key/value head j serves query heads j·A/K … (j+1)·A/K − 1; the fused kernels group them
+    without repeating keys and values.
 
     Args:
         query: (B, T, A, c).
-        key: (B, P, K, c); ``value`` alike.
+        key: (B, P, K, c); ``value`` alike, whose dtype is computed in.
         mask: bool, True = attend, (B, T, P) or (B, 1, P); every row needs one True. None = all.
         causal: query t sees keys 0…t; needs T = P and excludes ``mask``.
 
     Returns:
         (B, T, A·c) in the dtype of ``value``.
     """
-    batch, tokens, heads, channels = query.shape
-    groups = heads // key.shape[2]
-    query, key = query.to(value.dtype), key.to(value.dtype)
-    if causal:
-        out = F.scaled_dot_product_attention(
-            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2),
-            is_causal=True, enable_gqa=groups > 1,
-        )
-        return out.transpose(1, 2).reshape(batch, tokens, heads * channels)
-    if mask is not None:
-        mask = mask[:, None]
-        if groups > 1 and mask.shape[2] > 1:
-            mask = mask.repeat(1, 1, groups, 1)
-    folded = query.unflatten(2, (-1, groups)).permute(0, 2, 3, 1, 4).flatten(2, 3)
     out = F.scaled_dot_product_attention(
-        folded, key.transpose(1, 2), value.transpose(1, 2), attn_mask=mask
+        query.to(value.dtype).transpose(1, 2),
+        key.to(value.dtype).transpose(1, 2),
+        value.transpose(1, 2),
+        attn_mask=None if mask is None else mask[:, None],
+        is_causal=causal,
+        enable_gqa=query.shape[2] != key.shape[2],
     )
-    out = out.unflatten(2, (groups, tokens)).permute(0, 3, 1, 2, 4)
-    return out.reshape(batch, tokens, heads * channels)
+    return out.transpose(1, 2).flatten(2)

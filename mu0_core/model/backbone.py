@@ -88,7 +88,9 @@ class Backbone(nn.Module):
             width, patch = vision.hidden_size, vision.patch_size
             if config.use_depth and config.depth_clone_stem:
                 self.depth_stem = nn.Conv2d(3, width, patch, stride=patch)
-                self.depth_stem.load_state_dict(self.vision.embeddings.patch_embedding.state_dict())
+                self.depth_stem.load_state_dict(
+                    self.vision.embeddings.patch_embedding.state_dict()
+                )
         self.connector = Connector(width, text.hidden_size, sizes.scale_factor)
         self.language = LanguageModel(text, num_layers)
         self.lm_head = None
@@ -124,7 +126,11 @@ class Backbone(nn.Module):
     # --- prefix ---
 
     def encode(
-        self, embeddings: Tensor, valid: Tensor, *, past: Prefix | None = None,
+        self,
+        embeddings: Tensor,
+        valid: Tensor,
+        *,
+        past: Prefix | None = None,
         with_hidden: bool = True,
     ) -> Prefix:
         """Run the language model over (B, T, d) embeddings that follow ``past``.
@@ -138,9 +144,7 @@ class Backbone(nn.Module):
         if not bool(valid.any(dim=1).all()):
             raise ShapeError("an observation of the batch has no valid prefix token")
         position_ids = valid.long().cumsum(dim=1) - 1
-        table = rotation(
-            position_ids[:, old:], self.sizes.text.head_dim, self.config.rope_theta
-        )
+        table = rotation(position_ids[:, old:], self.sizes.text.head_dim, self.config.rope_theta)
         causal = self.config.prefix_attention == "causal"
         full = bool(valid.all())
         mask = None if full else valid[:, None]
@@ -148,15 +152,22 @@ class Backbone(nn.Module):
         if causal and not unmasked_causal:
             mask = _causal_mask(valid, old)
         hidden, cache = self.language(
-            embeddings, table, mask, causal=unmasked_causal,
-            past=None if past is None else past.layers, with_hidden=with_hidden,
+            embeddings,
+            table,
+            mask,
+            causal=unmasked_causal,
+            past=None if past is None else past.layers,
+            with_hidden=with_hidden,
         )
         if past is not None and hidden is not None:
             if past.hidden is None:
                 raise ShapeError("the earlier part of the prefix was encoded without its stream")
             hidden = torch.cat([past.hidden, hidden], dim=1)
         return Prefix(
-            tuple(kv.key for kv in cache), tuple(kv.value for kv in cache), valid, position_ids,
+            tuple(kv.key for kv in cache),
+            tuple(kv.value for kv in cache),
+            valid,
+            position_ids,
             hidden,
         )
 

@@ -42,11 +42,14 @@ class TextConfig:
         """Read a ``LlamaConfig`` or a configuration with the same attributes."""
         head_dim = getattr(config, "head_dim", None)
         return cls(
-            hidden_size=config.hidden_size, intermediate_size=config.intermediate_size,
-            num_layers=config.num_hidden_layers, num_heads=config.num_attention_heads,
+            hidden_size=config.hidden_size,
+            intermediate_size=config.intermediate_size,
+            num_layers=config.num_hidden_layers,
+            num_heads=config.num_attention_heads,
             num_kv_heads=config.num_key_value_heads,
             head_dim=head_dim or config.hidden_size // config.num_attention_heads,
-            vocab_size=config.vocab_size, rms_norm_eps=config.rms_norm_eps,
+            vocab_size=config.vocab_size,
+            rms_norm_eps=config.rms_norm_eps,
             initializer_range=config.initializer_range,
         )
 
@@ -76,8 +79,10 @@ class VisionConfig:
         return cls(
             hidden_size=config.hidden_size,
             intermediate_size=mlp or int(config.hidden_size * config.mlp_ratio),
-            num_layers=config.num_hidden_layers, num_heads=config.num_attention_heads,
-            image_size=config.image_size, patch_size=config.patch_size,
+            num_layers=config.num_hidden_layers,
+            num_heads=config.num_attention_heads,
+            image_size=config.image_size,
+            patch_size=config.patch_size,
             layer_norm_eps=config.layer_norm_eps,
         )
 
@@ -130,8 +135,10 @@ class BackboneConfig:
             values = dict(values)
             dino = values.pop("dino", None)
             return cls(
-                text=TextConfig(**values.pop("text")), vision=VisionConfig(**values.pop("vision")),
-                dino=None if dino is None else VisionConfig(**dino), **values,
+                text=TextConfig(**values.pop("text")),
+                vision=VisionConfig(**values.pop("vision")),
+                dino=None if dino is None else VisionConfig(**dino),
+                **values,
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(f"backbone config: {error}") from error

@@ -27,8 +27,11 @@ _LISTED = 8
 
 
 def load_exact(
-    model: nn.Module, names: Mapping[str, str], sources: Mapping[str, Mapping[str, Tensor]],
-    *, ignored: Collection[str] = (),
+    model: nn.Module,
+    names: Mapping[str, str],
+    sources: Mapping[str, Mapping[str, Tensor]],
+    *,
+    ignored: Collection[str] = (),
 ) -> None:
     """Fill ``model`` from named sources; on any defect nothing is changed.
 
@@ -65,9 +68,13 @@ def load_exact(
         f"{len(found)} {kind}: {', '.join(sorted(found)[:_LISTED])}"
         + (" …" if len(found) > _LISTED else "")
         for kind, found in (
-            ("missing", missing), ("unexpected", unexpected), ("in two sources", doubled),
-            ("of wrong shape", misshapen), ("non-finite", non_finite),
-        ) if found
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("in two sources", doubled),
+            ("of wrong shape", misshapen),
+            ("non-finite", non_finite),
+        )
+        if found
     ]
     if defects:
         raise ModelIntegrityError(f"{' + '.join(sources)} does not fit: {'; '.join(defects)}")
@@ -80,8 +87,12 @@ def load_exact(
 
 
 def load_checkpoint(
-    model: nn.Module, names: Mapping[str, str], path: Path | str,
-    *, external: Mapping[str, Tensor] | None = None, ignored: Collection[str] = (),
+    model: nn.Module,
+    names: Mapping[str, str],
+    path: Path | str,
+    *,
+    external: Mapping[str, Tensor] | None = None,
+    ignored: Collection[str] = (),
     require_manifest: bool = False,
 ) -> None:
     """Load ``path`` (a safetensors file or a folder with ``model.safetensors``) into ``model``.
@@ -124,8 +135,12 @@ def without_prefixes(
 
 
 def save_checkpoint(
-    folder: Path | str, tensors: Mapping[str, Tensor], configs: Mapping[str, Mapping[str, Any]],
-    *, metadata: Mapping[str, str] | None = None, dtype: torch.dtype | None = None,
+    folder: Path | str,
+    tensors: Mapping[str, Tensor],
+    configs: Mapping[str, Mapping[str, Any]],
+    *,
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Path:
     """Write ``model.safetensors``, JSON files and their sha256 sums; each file atomically.
 
@@ -144,9 +159,7 @@ def save_checkpoint(
     if broken:
         raise ModelIntegrityError(f"refusing to save non-finite tensors: {broken[:_LISTED]}")
     folder.mkdir(parents=True, exist_ok=True)
-    ready = {
-        k: v.detach().to("cpu", dtype, copy=True).contiguous() for k, v in tensors.items()
-    }
+    ready = {k: v.detach().to("cpu", dtype, copy=True).contiguous() for k, v in tensors.items()}
     _replace(folder / WEIGHTS, lambda p: save_file(ready, p, dict(metadata or {}, format="pt")))
     for name, values in configs.items():
         text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"

@@ -23,14 +23,17 @@ LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 
 # Written by the released trainer; they describe other models, the optimizer or the data loader,
 # or repeat the only behaviour there is.
-_LEGACY_FIELDS = frozenset(
-    "type trace_mode input_features output_features device dtype use_amp use_cache pad_language_to"
-    " trace_attention_mode trace_use_adaln causal_attention vlm_lr_multiplier n_obs_steps"
-    " chunk_size n_action_steps max_state_dim max_action_dim normalization_mapping rtc_config"
-    " adapt_to_pi_aloha use_delta_joint_actions_aloha load_vlm_weights trace_dim n_min n_max"
-    " dino_model_name trace_target_kind push_to_hub repo_id private tags license use_peft"
-    " pretrained_path".split()
-)
+# fmt: off
+_LEGACY_FIELDS = frozenset({
+    "type", "trace_mode", "input_features", "output_features", "device", "dtype", "use_amp",
+    "use_cache", "pad_language_to", "trace_attention_mode", "trace_use_adaln",
+    "causal_attention", "vlm_lr_multiplier", "n_obs_steps", "chunk_size", "n_action_steps",
+    "max_state_dim", "max_action_dim", "normalization_mapping", "rtc_config",
+    "adapt_to_pi_aloha", "use_delta_joint_actions_aloha", "load_vlm_weights", "trace_dim",
+    "n_min", "n_max", "dino_model_name", "trace_target_kind", "push_to_hub", "repo_id",
+    "private", "tags", "license", "use_peft", "pretrained_path",
+})
+# fmt: on
 _LEGACY_PREFIXES = ("optimizer_", "scheduler_", "compile_")
 
 
@@ -137,7 +140,8 @@ class WorldModelConfig:
         """
         names = {f.name for f in dataclasses.fields(cls)}
         unknown = sorted(
-            k for k in values
+            k
+            for k in values
             if k not in names | _LEGACY_FIELDS and not k.startswith(_LEGACY_PREFIXES)
         )
         if unknown:
@@ -178,26 +182,44 @@ def _check(c: WorldModelConfig) -> None:
 
     size = c.resize_imgs_with_padding
     require(len(size) == 2 and size[0] == size[1] > 0, "resize_imgs_with_padding", "a square")
-    for field in ("history_len", "future_len", "trace_group_horizon", "trace_uv_num_freqs",
-                  "trace_bspline_ctrl_per_token", "num_steps"):
+    for field in (
+        "history_len",
+        "future_len",
+        "trace_group_horizon",
+        "trace_uv_num_freqs",
+        "trace_bspline_ctrl_per_token",
+        "num_steps",
+    ):
         require(getattr(c, field) > 0, field, "a positive integer")
-    require(c.history_len % c.trace_group_horizon == 0, "trace_group_horizon",
-            f"a divisor of history_len={c.history_len}")
+    require(
+        c.history_len % c.trace_group_horizon == 0,
+        "trace_group_horizon",
+        f"a divisor of history_len={c.history_len}",
+    )
     one_of("trace_knots", "bezier", "uniform")
     if c.trace_knots == "bezier":
         one_of("trace_bspline_n_ctrl", 4, 7, 10)
     require(c.trace_bspline_n_ctrl >= 4, "trace_bspline_n_ctrl", "at least 4 (cubic)")
-    require(c.trace_bspline_n_ctrl % c.trace_bspline_ctrl_per_token == 0,
-            "trace_bspline_ctrl_per_token", f"a divisor of {c.trace_bspline_n_ctrl}")
-    require(c.trace_adaln_freq_embed_size % 2 == 0 and c.trace_adaln_freq_embed_size >= 4,
-            "trace_adaln_freq_embed_size", "an even number of at least 4")
+    require(
+        c.trace_bspline_n_ctrl % c.trace_bspline_ctrl_per_token == 0,
+        "trace_bspline_ctrl_per_token",
+        f"a divisor of {c.trace_bspline_n_ctrl}",
+    )
+    require(
+        c.trace_adaln_freq_embed_size % 2 == 0 and c.trace_adaln_freq_embed_size >= 4,
+        "trace_adaln_freq_embed_size",
+        "an even number of at least 4",
+    )
     require(0 < c.min_period < c.max_period, "min_period", f"between 0 and {c.max_period}")
     require(c.expert_width_multiplier > 0, "expert_width_multiplier", "a positive number")
     one_of("attention_mode", "cross_attn")
     one_of("add_image_special_tokens", False)
     one_of("empty_cameras", 0)
-    require(set(c.depth_lora_targets) <= set(LORA_TARGETS), "depth_lora_targets",
-            f"a subset of {LORA_TARGETS}")
+    require(
+        set(c.depth_lora_targets) <= set(LORA_TARGETS),
+        "depth_lora_targets",
+        f"a subset of {LORA_TARGETS}",
+    )
     one_of("vision_tower", "siglip", "dinov2")
     one_of("vision_position_dtype", "bfloat16", "float32")
     one_of("dino_padding", "zeros", "border")
@@ -205,16 +227,25 @@ def _check(c: WorldModelConfig) -> None:
     one_of("image_position", "none", "sincos2d")
     require(c.rope_theta > 1, "rope_theta", "a base above 1")
     if c.delta_scale is not None:
-        require(len(c.delta_scale) == 3 and min(c.delta_scale) > 0, "delta_scale",
-                "three positive numbers")
+        require(
+            len(c.delta_scale) == 3 and min(c.delta_scale) > 0,
+            "delta_scale",
+            "three positive numbers",
+        )
     if c.vision_tower == "dinov2":
-        require(len(c.vision_feature_layers) > 0, "vision_feature_layers",
-                "at least one layer for a dinov2 tower")
+        require(
+            len(c.vision_feature_layers) > 0,
+            "vision_feature_layers",
+            "at least one layer for a dinov2 tower",
+        )
         one_of("use_depth", False)
     if c.share_vision_features:
         one_of("vision_tower", "dinov2")
         one_of("use_dino", True)
     if c.query_depth:
         low, high = c.depth_log_min, c.depth_log_max
-        require(low is not None and high is not None and low < high, "depth_log_min",
-                f"a number below depth_log_max={high} when query_depth is on")
+        require(
+            low is not None and high is not None and low < high,
+            "depth_log_min",
+            f"a number below depth_log_max={high} when query_depth is on",
+        )

@@ -39,10 +39,13 @@ def build_dinov2(vision: VisionConfig, num_layers: int | None = None) -> Dinov2M
         )
     model = Dinov2Model(
         Dinov2Config(
-            hidden_size=vision.hidden_size, num_hidden_layers=num_layers or vision.num_layers,
-            num_attention_heads=vision.num_heads, image_size=vision.image_size,
+            hidden_size=vision.hidden_size,
+            num_hidden_layers=num_layers or vision.num_layers,
+            num_attention_heads=vision.num_heads,
+            image_size=vision.image_size,
             mlp_ratio=vision.intermediate_size // vision.hidden_size,
-            patch_size=vision.patch_size, layer_norm_eps=vision.layer_norm_eps,
+            patch_size=vision.patch_size,
+            layer_norm_eps=vision.layer_norm_eps,
             attn_implementation="sdpa",
         )
     )

@@ -44,11 +44,11 @@ class ExpertPrefixCache:
         """Return keys and values of prefix and suffix; the suffix is written into the room."""
         end = self.length + own.key.shape[1]
         joined = []
-        for shared, new in zip(self.layers[layer], own):
+        for shared, new in zip(self.layers[layer], own, strict=True):
             if shared.shape[1] == self.length:
                 joined.append(torch.cat([shared.to(new.dtype), new], dim=1))
             else:
-                shared[:, self.length:end] = new
+                shared[:, self.length : end] = new
                 joined.append(shared[:, :end])
         return KeyValue(*joined)
 
@@ -95,7 +95,11 @@ class ExpertLayer(nn.Module):
                 nn.init.normal_(module.weight, std=text.initializer_range)
 
     def forward(
-        self, x: Tensor, modulation: Tensor, index: int, cache: ExpertPrefixCache,
+        self,
+        x: Tensor,
+        modulation: Tensor,
+        index: int,
+        cache: ExpertPrefixCache,
         joint_mask: Tensor | None,
     ) -> Tensor:
         """Run on (B, T, e) tokens with a (B or 1, 6, e) modulation."""
@@ -165,11 +169,13 @@ class TraceExpert(nn.Module):
         layers = []
         for index, layer in enumerate(self.layers):
             attention = layer.self_attn
-            pair = [t.to(attention.q_proj.weight.dtype) for t in prefix.layers[index * self.stride]]
+            dtype = attention.q_proj.weight.dtype
+            pair = [t.to(dtype) for t in prefix.layers[index * self.stride]]
             if layer.crosses:
+                projections = attention.k_proj, attention.v_proj
                 pair = [
                     project(t.flatten(2)).unflatten(-1, (-1, self.head_dim))
-                    for project, t in zip((attention.k_proj, attention.v_proj), pair)
+                    for project, t in zip(projections, pair, strict=True)
                 ]
             elif room:
                 pair = [_with_room(t, room) for t in pair]
@@ -177,7 +183,9 @@ class TraceExpert(nn.Module):
         position = prefix.valid.sum(dim=1, keepdim=True)
         full = bool(prefix.valid.all())
         return ExpertPrefixCache(
-            tuple(layers), len(prefix), None if full else prefix.valid,
+            tuple(layers),
+            len(prefix),
+            None if full else prefix.valid,
             rotation(position, self.head_dim, self.rope_theta),
         )
 

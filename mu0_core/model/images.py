@@ -54,9 +54,10 @@ def sample_map(features: Tensor, uv: Tensor, padding: str) -> Tensor:
 
     ``uv`` spans [-1, 1] over the whole image, cell centres at odd multiples of 1/w (no corner
     alignment). ``padding`` is what lies outside: "zeros" or "border". Returns (B, N, C).
+    Computed in fp32: half a digit of u is several pixels in bfloat16.
     """
-    grid = uv[:, :, None].to(features.dtype)
-    out = F.grid_sample(features, grid, padding_mode=padding, align_corners=False)
+    grid = uv[:, :, None].float()
+    out = F.grid_sample(features.float(), grid, padding_mode=padding, align_corners=False)
     return out[..., 0].transpose(1, 2)
 
 

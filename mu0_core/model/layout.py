@@ -57,6 +57,9 @@ def _stored(name: str, rules: tuple[tuple[str, str], ...]) -> str:
         return stored_name("model." + name)
     for inner, outer in rules:
         if name.startswith(inner):
-            return stored_name(outer + name[len(inner):]) if ".tower." in name \
-                else outer + name[len(inner):]
+            return (
+                stored_name(outer + name[len(inner) :])
+                if ".tower." in name
+                else outer + name[len(inner) :]
+            )
     raise AssertionError(f"no checkpoint name for {name}")

@@ -93,8 +93,13 @@ class LlamaLayer(nn.Module):
         return normed, KeyValue(rotate(key, table), value)
 
     def finish(
-        self, x: Tensor, normed: Tensor, table: Rotation, seen: KeyValue,
-        mask: Tensor | None, causal: bool,
+        self,
+        x: Tensor,
+        normed: Tensor,
+        table: Rotation,
+        seen: KeyValue,
+        mask: Tensor | None,
+        causal: bool,
     ) -> Tensor:
         """Return the layer's output for tokens that attend to ``seen``."""
         query = rotate(self.self_attn.query(normed), table)
@@ -113,8 +118,14 @@ class LanguageModel(nn.Module):
         self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(
-        self, x: Tensor, table: Rotation, mask: Tensor | None, *, causal: bool = False,
-        past: list[KeyValue] | None = None, with_hidden: bool = True,
+        self,
+        x: Tensor,
+        table: Rotation,
+        mask: Tensor | None,
+        *,
+        causal: bool = False,
+        past: list[KeyValue] | None = None,
+        with_hidden: bool = True,
     ) -> tuple[Tensor | None, list[KeyValue]]:
         """Run the layers over embeddings.
 
@@ -133,7 +144,9 @@ class LanguageModel(nn.Module):
         for index, layer in enumerate(self.layers):
             normed, seen = layer.keys(x, table)
             if past is not None:
-                seen = KeyValue(*(torch.cat([p, s], dim=1) for p, s in zip(past[index], seen)))
+                seen = KeyValue(
+                    *(torch.cat([p, s], dim=1) for p, s in zip(past[index], seen, strict=True))
+                )
             cache.append(seen)
             if with_hidden or index + 1 < len(self.layers):
                 x = layer.finish(x, normed, table, seen, mask, causal)

@@ -35,15 +35,17 @@ def read_sizes(folder: Path | str) -> BackboneConfig:
     if not (folder / _HF_VLM).is_file():
         raise ConfigError(f"{folder} has neither {SIZES} nor {_HF_VLM}")
     dino = folder / _HF_DINO
-    return BackboneConfig.from_huggingface_json(
-        folder / _HF_VLM, dino if dino.is_file() else None
-    )
+    return BackboneConfig.from_huggingface_json(folder / _HF_VLM, dino if dino.is_file() else None)
 
 
 def load_world_model(
-    folder: Path | str, *, config: WorldModelConfig | None = None,
-    sizes: BackboneConfig | None = None, external: Mapping[str, Tensor] | None = None,
-    dtype: torch.dtype = torch.float32, require_manifest: bool = False,
+    folder: Path | str,
+    *,
+    config: WorldModelConfig | None = None,
+    sizes: BackboneConfig | None = None,
+    external: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype = torch.float32,
+    require_manifest: bool = False,
 ) -> WorldModel:
     """Build and strictly fill a world model, in evaluation mode on the CPU.
 
@@ -67,15 +69,23 @@ def load_world_model(
     model = WorldModel(config, sizes).to(dtype).eval()
     tied = {_LM_HEAD} if sizes.tie_word_embeddings else ()
     load_checkpoint(
-        model, stored_names(model), folder, external=external, ignored=tied,
+        model,
+        stored_names(model),
+        folder,
+        external=external,
+        ignored=tied,
         require_manifest=require_manifest,
     )
     return model
 
 
 def save_world_model(
-    model: WorldModel, folder: Path | str, *, frozen_prefixes: tuple[str, ...] = (),
-    metadata: Mapping[str, str] | None = None, dtype: torch.dtype | None = None,
+    model: WorldModel,
+    folder: Path | str,
+    *,
+    frozen_prefixes: tuple[str, ...] = (),
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Path:
     """Write a checkpoint; tensors under ``frozen_prefixes`` (stored names) are left out.
 
@@ -83,9 +93,11 @@ def save_world_model(
         the path of the weights.
     """
     return save_checkpoint(
-        folder, trainable_state_dict(model, frozen_prefixes),
+        folder,
+        trainable_state_dict(model, frozen_prefixes),
         {CONFIG: model.config.to_dict(), SIZES: model.sizes.to_dict()},
-        metadata=metadata, dtype=dtype,
+        metadata=metadata,
+        dtype=dtype,
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reproducible starting noise: the same seed gives the same numbers in any batch, on any device."""
+"""Reproducible starting noise: a seed gives the same numbers in any batch, on any device."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 
-def seeded_noise(
-    seeds: Sequence[int], num_samples: int, num_points: int, num_ctrl: int
-) -> Tensor:
+def seeded_noise(seeds: Sequence[int], num_samples: int, num_points: int, num_ctrl: int) -> Tensor:
     """Draw (B, S, N, D, 3) standard normal noise, one seed per observation.
 
     Sample s of an observation is a stream of its own and point n comes before point n + 1, so

@@ -18,8 +18,14 @@ from mu0_core.model.world_model import TraceSamples, WorldModel
 
 @torch.no_grad()
 def plain_sample(
-    model: WorldModel, images: Tensor, language_tokens: Tensor, language_mask: Tensor,
-    query: Tensor, noise: Tensor, *, point_valid: Tensor | None = None,
+    model: WorldModel,
+    images: Tensor,
+    language_tokens: Tensor,
+    language_mask: Tensor,
+    query: Tensor,
+    noise: Tensor,
+    *,
+    point_valid: Tensor | None = None,
 ) -> TraceSamples:
     """Sample without history and depth; arguments and result as in `WorldModel`.
 
@@ -39,11 +45,15 @@ def plain_sample(
                 images, language_tokens, language_mask, depth, depth_valid=absent
             )
             features = model.point_features(images, query[..., :2], point_valid)
-            state = noise[:, sample:sample + 1].float()
+            state = noise[:, sample : sample + 1].float()
             for time in euler_times(steps, query.device):
                 context = model.context(
-                    prefix.map(torch.clone), features, query, history,
-                    point_valid=point_valid, history_valid=dropped,
+                    prefix.map(torch.clone),
+                    features,
+                    query,
+                    history,
+                    point_valid=point_valid,
+                    history_valid=dropped,
                 )
                 flow = model.flow(context, state, model.expert.modulate(time[None]))
                 state = state - flow.velocity / steps

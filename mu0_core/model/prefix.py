@@ -55,13 +55,15 @@ class Prefix:
     @property
     def layers(self) -> list[KeyValue]:
         """Keys and values per layer."""
-        return [KeyValue(k, v) for k, v in zip(self.keys, self.values)]
+        return [KeyValue(k, v) for k, v in zip(self.keys, self.values, strict=True)]
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Prefix:
         """Apply ``function`` to every tensor (`select`, `to`, `detach` are built on it)."""
         return Prefix(
-            tuple(map(function, self.keys)), tuple(map(function, self.values)),
-            function(self.valid), function(self.position_ids),
+            tuple(map(function, self.keys)),
+            tuple(map(function, self.values)),
+            function(self.valid),
+            function(self.position_ids),
             None if self.hidden is None else function(self.hidden),
         )
 

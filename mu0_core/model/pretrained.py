@@ -52,5 +52,6 @@ def _take(
         )
     return {
         prefix + stored: file[name]
-        for name, stored in names.items() if layer.get(name, 0) < num_layers
+        for name, stored in names.items()
+        if layer.get(name, 0) < num_layers
     }

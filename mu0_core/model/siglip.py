@@ -91,7 +91,10 @@ class SiglipTower(nn.Module):
         def linear(name: str, inputs: int, outputs: int) -> nn.Module:
             if config.uses_lora and name in config.depth_lora_targets:
                 return LoraLinear(
-                    inputs, outputs, config.depth_lora_rank, config.depth_lora_alpha,
+                    inputs,
+                    outputs,
+                    config.depth_lora_rank,
+                    config.depth_lora_alpha,
                     config.depth_lora_dropout,
                 )
             return PlainLinear(inputs, outputs)

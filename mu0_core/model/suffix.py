@@ -57,8 +57,12 @@ class SuffixEmbedding(nn.Module):
             self.fuse_out = nn.Linear(width, width)
 
     def prepare(
-        self, query: Tensor, features: Tensor | None, point_valid: Tensor,
-        history: Tensor | None, history_valid: Tensor | None,
+        self,
+        query: Tensor,
+        features: Tensor | None,
+        point_valid: Tensor,
+        history: Tensor | None,
+        history_valid: Tensor | None,
     ) -> SuffixContext:
         """Embed everything that the flow state does not change.
 
@@ -79,11 +83,11 @@ class SuffixEmbedding(nn.Module):
         fused = None
         if self.fuse_in is not None:
             features = torch.where(here, features.to(dtype), 0.0)
-            weight = self.fuse_in.weight[:, -features.shape[-1]:]
+            weight = self.fuse_in.weight[:, -features.shape[-1] :]
             fused = F.linear(features, weight, self.fuse_in.bias)
 
         gh, gf = c.num_history_tokens, c.num_future_tokens
-        future = self.time_embedding.weight[gh:gh + gf] + self.segment_embedding.weight[1]
+        future = self.time_embedding.weight[gh : gh + gf] + self.segment_embedding.weight[1]
         valid = point_valid[..., None].expand(-1, -1, gf)
         groups = torch.full((gf,), gh, device=query.device)
         tokens = None

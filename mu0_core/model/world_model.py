@@ -8,8 +8,6 @@ velocity is ε − P, sampling goes from t = 1 to 0 in Euler steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,49 +17,12 @@ from mu0_core.model.backbone import Backbone, ImageFeatures
 from mu0_core.model.backbone_config import BackboneConfig
 from mu0_core.model.config import WorldModelConfig
 from mu0_core.model.dinov2 import build_dinov2, last_patch_map
-from mu0_core.model.expert import ExpertPrefixCache, TraceExpert, joint_mask
+from mu0_core.model.expert import TraceExpert, joint_mask
+from mu0_core.model.flow import Flow, FlowContext, TraceSamples
 from mu0_core.model.images import imagenet_normalise, prepare_images, sample_map
 from mu0_core.model.prefix import Prefix
-from mu0_core.model.suffix import SuffixContext, SuffixEmbedding, suffix_mask
+from mu0_core.model.suffix import SuffixEmbedding, suffix_mask
 from mu0_core.model.time_embedding import euler_times
-
-
-@dataclass(frozen=True)
-class TraceSamples:
-    """S sampled futures of N query points.
-
-    Attributes:
-        control_points: (B, S, N, D, 3) fp32 scaled deltas from the query; see `render`.
-        done_logits: (B, S, N, H) fp32, above 0 = the step still belongs to the motion; None
-            without a done head.
-    """
-
-    control_points: Tensor
-    done_logits: Tensor | None
-
-
-@dataclass(frozen=True)
-class Flow:
-    """One evaluation of the velocity field.
-
-    Attributes:
-        velocity: (B, S, N, D, 3) fp32.
-        done_logits: (B, S, N, H) fp32 or None.
-        hidden: (B, S, N, G, e) expert stream before its final norm.
-    """
-
-    velocity: Tensor
-    done_logits: Tensor | None
-    hidden: Tensor
-
-
-@dataclass(frozen=True)
-class FlowContext:
-    """Everything about one call that does not change over Euler steps."""
-
-    suffix: SuffixContext
-    cache: ExpertPrefixCache
-    mask: Tensor | None
 
 
 class WorldModel(nn.Module):
@@ -113,9 +74,15 @@ class WorldModel(nn.Module):
         return self.backbone.embed_images(images, depth=depth)
 
     def encode_prefix(
-        self, images: Tensor | ImageFeatures, language_tokens: Tensor, language_mask: Tensor,
-        depth_images: Tensor | None = None, image_valid: Tensor | None = None,
-        depth_valid: Tensor | None = None, *, with_hidden: bool = True,
+        self,
+        images: Tensor | ImageFeatures,
+        language_tokens: Tensor,
+        language_mask: Tensor,
+        depth_images: Tensor | None = None,
+        image_valid: Tensor | None = None,
+        depth_valid: Tensor | None = None,
+        *,
+        with_hidden: bool = True,
     ) -> Prefix:
         """Encode observations.
 
@@ -137,8 +104,11 @@ class WorldModel(nn.Module):
         return self.backbone.encode(*joined, with_hidden=with_hidden)
 
     def encode_image_prefix(
-        self, images: Tensor | ImageFeatures, image_valid: Tensor | None = None,
-        *, with_hidden: bool = True,
+        self,
+        images: Tensor | ImageFeatures,
+        image_valid: Tensor | None = None,
+        *,
+        with_hidden: bool = True,
     ) -> Prefix:
         """Encode the image part of a causal prefix, to be reused over instructions.
 
@@ -154,8 +124,12 @@ class WorldModel(nn.Module):
         return self.backbone.encode(*self.backbone.assemble(blocks), with_hidden=with_hidden)
 
     def extend_with_language(
-        self, prefix: Prefix, language_tokens: Tensor, language_mask: Tensor,
-        *, with_hidden: bool = True,
+        self,
+        prefix: Prefix,
+        language_tokens: Tensor,
+        language_mask: Tensor,
+        *,
+        with_hidden: bool = True,
     ) -> Prefix:
         """Append an instruction to an image prefix; equals the joint `encode_prefix`."""
         block = (self.backbone.embed_language(language_tokens), language_mask)
@@ -179,8 +153,10 @@ class WorldModel(nn.Module):
             return None
         if self.dino is not None:
             if isinstance(images, ImageFeatures):
-                raise ShapeError("this model's point features come from their own tower: "
-                                 "pass the images themselves")
+                raise ShapeError(
+                    "this model's point features come from their own tower: "
+                    "pass the images themselves"
+                )
             patch_map = self._dino_map(images)
         else:
             shared = images if isinstance(images, ImageFeatures) else self.encode_image(images)
@@ -193,9 +169,15 @@ class WorldModel(nn.Module):
     # --- flow ---
 
     def context(
-        self, prefix: Prefix, features: Tensor | None, query: Tensor,
-        history: Tensor | None = None, *, point_valid: Tensor | None = None,
-        history_valid: Tensor | None = None, num_samples: int = 1,
+        self,
+        prefix: Prefix,
+        features: Tensor | None,
+        query: Tensor,
+        history: Tensor | None = None,
+        *,
+        point_valid: Tensor | None = None,
+        history_valid: Tensor | None = None,
+        num_samples: int = 1,
     ) -> FlowContext:
         """Compute what all evaluations of one call share; arguments as in `sample`.
 
@@ -227,14 +209,21 @@ class WorldModel(nn.Module):
             self.suffix(state, context.suffix), modulation, context.cache, context.mask
         )
         hidden = hidden.unflatten(1, (*state.shape[1:3], -1))
-        future = self.expert.norm(hidden[..., -self.config.num_future_tokens:, :])
+        future = self.expert.norm(hidden[..., -self.config.num_future_tokens :, :])
         velocity = _linear_fp32(self.out_future, future).flatten(3).unflatten(3, (-1, 3))
         done = None if self.done is None else _linear_fp32(self.done, future.float().mean(dim=3))
         return Flow(velocity, done, hidden)
 
     def velocity(
-        self, prefix: Prefix, features: Tensor | None, query: Tensor, state: Tensor, time: Tensor,
-        history: Tensor | None = None, *, point_valid: Tensor | None = None,
+        self,
+        prefix: Prefix,
+        features: Tensor | None,
+        query: Tensor,
+        state: Tensor,
+        time: Tensor,
+        history: Tensor | None = None,
+        *,
+        point_valid: Tensor | None = None,
         history_valid: Tensor | None = None,
     ) -> Flow:
         """Evaluate the field at one (B, N, D, 3) state and (B,) time per observation (training).
@@ -242,17 +231,29 @@ class WorldModel(nn.Module):
         The prefix may be freshly encoded (gradients reach the adapters) or cached and detached.
         """
         context = self.context(
-            prefix, features, query, history, point_valid=point_valid,
+            prefix,
+            features,
+            query,
+            history,
+            point_valid=point_valid,
             history_valid=history_valid,
         )
         return self.flow(context, state[:, None], self.expert.modulate(time))
 
     @torch.no_grad()
     def sample(
-        self, prefix: Prefix, features: Tensor | None, query: Tensor,
-        history: Tensor | None = None, *, point_valid: Tensor | None = None,
-        history_valid: Tensor | None = None, num_samples: int = 1, num_steps: int | None = None,
-        noise: Tensor | None = None, generator: torch.Generator | None = None,
+        self,
+        prefix: Prefix,
+        features: Tensor | None,
+        query: Tensor,
+        history: Tensor | None = None,
+        *,
+        point_valid: Tensor | None = None,
+        history_valid: Tensor | None = None,
+        num_samples: int = 1,
+        num_steps: int | None = None,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
     ) -> TraceSamples:
         """Sample futures. S samples share one prefix: they differ in their noise only.
 
@@ -276,13 +277,18 @@ class WorldModel(nn.Module):
             noise = torch.randn(shape, generator=generator, device=device)
         self._check("noise", noise, shape)
         context = self.context(
-            prefix, features, query, history, point_valid=point_valid,
-            history_valid=history_valid, num_samples=num_samples,
+            prefix,
+            features,
+            query,
+            history,
+            point_valid=point_valid,
+            history_valid=history_valid,
+            num_samples=num_samples,
         )
         table = self.expert.modulate(euler_times(steps, query.device))
         state = noise.to(query.device, torch.float32)
         for k in range(steps):
-            flow = self.flow(context, state, table[k:k + 1])
+            flow = self.flow(context, state, table[k : k + 1])
             state = state - flow.velocity / steps
         return TraceSamples(state, flow.done_logits)
 

@@ -14,7 +14,10 @@ def draw_time(batch: int, generator: torch.Generator | None = None) -> Tensor:
 
 
 def draw_history_valid(
-    batch: int, points: int, full_mask_prob: float, point_mask_prob: float,
+    batch: int,
+    points: int,
+    full_mask_prob: float,
+    point_mask_prob: float,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Draw (B, N) bool: an observation loses all history, else each point may lose its own."""

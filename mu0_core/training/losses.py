@@ -77,8 +77,14 @@ def training_loss(
     t = time[:, None, None, None]
     state = t * noise + (1 - t) * batch.control_points
     flow = model.velocity(
-        batch.prefix, batch.features, batch.query, state, time, batch.history,
-        point_valid=batch.point_valid, history_valid=batch.history_valid,
+        batch.prefix,
+        batch.features,
+        batch.query,
+        state,
+        time,
+        batch.history,
+        point_valid=batch.point_valid,
+        history_valid=batch.history_valid,
     )
     velocity = flow.velocity[:, 0]
     counted = batch.point_valid & batch.target_valid

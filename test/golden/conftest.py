@@ -36,10 +36,10 @@ class GoldenCase:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "case_name" in metafunc.fixturenames:
+    if "golden_case_name" in metafunc.fixturenames:
         files = sorted(GOLDEN.glob("case_*.inputs.safetensors"))
         names = [f.name.removesuffix(".inputs.safetensors") for f in files]
-        metafunc.parametrize("case_name", names or ["no-golden-cases"])
+        metafunc.parametrize("golden_case_name", names or ["no-golden-cases"])
 
 
 @pytest.fixture(scope="session")
@@ -83,10 +83,10 @@ def complete_inputs(golden_dir: Path):
 
 
 @pytest.fixture
-def case(case_name: str, golden_dir: Path, complete_inputs) -> GoldenCase:
-    inputs = load_file(golden_dir / f"{case_name}.inputs.safetensors")
-    expected = load_file(golden_dir / f"{case_name}.expected.safetensors")
-    return GoldenCase(case_name, complete_inputs(inputs), expected)
+def golden_case(golden_case_name: str, golden_dir: Path, complete_inputs) -> GoldenCase:
+    inputs = load_file(golden_dir / f"{golden_case_name}.inputs.safetensors")
+    expected = load_file(golden_dir / f"{golden_case_name}.expected.safetensors")
+    return GoldenCase(golden_case_name, complete_inputs(inputs), expected)
 
 
 @pytest.fixture

@@ -35,7 +35,8 @@ def step(golden_dir, golden_model, complete_inputs, encode):
         cluster_ids=inputs.get("cluster_ids"),
         history=inputs["traj_history"],
     )
-    return golden_model, inputs, training_loss(golden_model, batch, inputs["noise"], inputs["time"])
+    terms = training_loss(golden_model, batch, inputs["noise"], inputs["time"])
+    return golden_model, inputs, terms
 
 
 def test_golden_release_training_loss(step, golden_dir, close):
@@ -46,8 +47,10 @@ def test_golden_release_training_loss(step, golden_dir, close):
     if terms.done_logits is not None:
         close(terms.done_logits, expected["done_logits"], points)
     for name, value in (
-        ("loss_fm", terms.flow_matching), ("loss_done", terms.done),
-        ("loss_rigidity", terms.rigidity), ("loss", terms.total),
+        ("loss_fm", terms.flow_matching),
+        ("loss_done", terms.done),
+        ("loss_rigidity", terms.rigidity),
+        ("loss", terms.total),
     ):
         if name in expected:
             close(value.reshape(-1), expected[name].reshape(-1))

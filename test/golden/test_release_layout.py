@@ -43,8 +43,11 @@ def test_release_policy_layout():
     shapes = json.loads((FIXTURES / "release_policy_shapes.json").read_text())
     with torch.device("meta"):
         policy = ReleasePolicy(
-            PolicyConfig(), TransformerConfig(), RELEASE_SIZES.text.hidden_size,
-            motion_width=1024, wrist_width=RELEASE_SIZES.dino.hidden_size,
+            PolicyConfig(),
+            TransformerConfig(),
+            RELEASE_SIZES.text.hidden_size,
+            motion_width=1024,
+            wrist_width=RELEASE_SIZES.dino.hidden_size,
         )
     state = policy.state_dict()
     assert {name: list(tensor.shape) for name, tensor in state.items()} == shapes

@@ -68,8 +68,10 @@ def test_an_unconditioned_prefix_equals_a_zero_condition(tokens):
     nothing = torch.zeros_like(condition)
     conditioned, cached = build(True), build(False)
     torch.testing.assert_close(
-        conditioned(prefix, valid, actions, nothing), cached(prefix, valid, actions, nothing),
-        atol=1e-5, rtol=1e-5,
+        conditioned(prefix, valid, actions, nothing),
+        cached(prefix, valid, actions, nothing),
+        atol=1e-5,
+        rtol=1e-5,
     )
     assert (
         conditioned(prefix, valid, actions, condition) - cached(prefix, valid, actions, condition)

@@ -40,11 +40,12 @@ def test_attend_equals_its_definition(kv_heads, rows):
 def test_rotation_keeps_norms_and_depends_on_distance_only():
     torch.manual_seed(0)
     q, k = torch.randn(2, 1, 1, 1, 16)
+
     def score(at, to):
-        rotated = (rotate(x, rotation(torch.tensor([[p]]), 16, 1e4)) for x, p in ((q, at), (k, to)))
-        a, b = rotated
+        a, b = (rotate(x, rotation(torch.tensor([[p]]), 16, 1e4)) for x, p in ((q, at), (k, to)))
         assert a.norm().item() == pytest.approx(q.norm().item(), rel=1e-6)
         return (a * b).sum().item()
+
     assert score(3, 5) == pytest.approx(score(40, 42), abs=1e-4)
     assert score(3, 5) != pytest.approx(score(3, 6), abs=1e-3)
     assert score(0, 0) == pytest.approx((q * k).sum().item(), abs=1e-6)

@@ -29,8 +29,14 @@ def randomise(module: torch.nn.Module) -> None:
 
 def test_language_model_equals_llama():
     config = LlamaConfig(
-        hidden_size=48, intermediate_size=64, num_hidden_layers=3, num_attention_heads=6,
-        num_key_value_heads=2, head_dim=8, vocab_size=50, rope_theta=1e5,
+        hidden_size=48,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        head_dim=8,
+        vocab_size=50,
+        rope_theta=1e5,
         attn_implementation="eager",
     )
     reference = LlamaModel(config).eval()
@@ -47,14 +53,23 @@ def test_language_model_equals_llama():
             ours.embed_tokens(tokens), table, None, causal=True, with_hidden=False
         )
     assert skipped is None
-    assert all(torch.equal(a, b) for kv, kv2 in zip(cache, same) for a, b in zip(kv, kv2))
+    assert all(
+        torch.equal(a, b)
+        for kv, kv2 in zip(cache, same, strict=True)
+        for a, b in zip(kv, kv2, strict=True)
+    )
 
 
 def smolvlm_vision(patches: int, table: int):
     transformers = pytest.importorskip("transformers.models.smolvlm.modeling_smolvlm")
     config = AutoConfig.for_model(
-        "smolvlm_vision", hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, image_size=table * 4, patch_size=4,
+        "smolvlm_vision",
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=table * 4,
+        patch_size=4,
     )
     reference = transformers.SmolVLMVisionTransformer(config).eval()
     randomise(reference)
@@ -95,18 +110,14 @@ def test_dinov2_tower_standardises_the_chosen_hidden_states():
     assert len(reference.encoder.layer) == 3
     images = torch.rand(2, 3, 84, 84)
     with torch.no_grad():
-        states = reference(
-            imagenet_normalise(images), output_hidden_states=True
-        ).hidden_states
+        states = reference(imagenet_normalise(images), output_hidden_states=True).hidden_states
         expected = torch.cat([states[1], states[3]], dim=-1)[:, 1:]
         tower.feature_mean.normal_()
         tower.feature_std.uniform_(0.5, 2.0)
         actual = tower(images * 2 - 1)
     expected = (expected - tower.feature_mean) / tower.feature_std
     assert actual.shape == (2, 48, 6, 6)
-    torch.testing.assert_close(
-        actual.flatten(2).transpose(1, 2), expected, atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(actual.flatten(2).transpose(1, 2), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_connector_reads_patches_in_blocks():
@@ -144,7 +155,8 @@ def test_sampling_hits_cell_centres():
 
 def test_sizes_survive_a_round_trip_and_the_auto_config():
     vlm = AutoConfig.for_model(
-        "smolvlm", scale_factor=2,
+        "smolvlm",
+        scale_factor=2,
         text_config={"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4},
         vision_config={"hidden_size": 48, "num_attention_heads": 4},
     )

@@ -12,7 +12,12 @@ from mu0_core.model.plain import plain_sample
 def test_optimised_sampling_equals_plain_sampling(model, scene):
     noise = seeded_noise([1, 2], 3, 5, 10)
     plain = plain_sample(
-        model, scene.images, scene.tokens, scene.mask, scene.query, noise,
+        model,
+        scene.images,
+        scene.tokens,
+        scene.mask,
+        scene.query,
+        noise,
         point_valid=scene.point_valid,
     )
     with torch.no_grad():
@@ -22,5 +27,6 @@ def test_optimised_sampling_equals_plain_sampling(model, scene):
         prefix, features, scene.query, point_valid=scene.point_valid, num_samples=3, noise=noise
     )
     real = scene.point_valid[:, None].expand(-1, 3, -1)
-    for a, b in ((plain.control_points, fast.control_points), (plain.done_logits, fast.done_logits)):
-        torch.testing.assert_close(a[real], b[real], atol=3e-6, rtol=1e-5)
+    for name in ("control_points", "done_logits"):
+        a, b = getattr(plain, name)[real], getattr(fast, name)[real]
+        torch.testing.assert_close(a, b, atol=3e-6, rtol=1e-5)

@@ -20,17 +20,23 @@ def packages(tmp_path, embedded_like):
     torch.manual_seed(5)
     dino = Dinov2Model(
         Dinov2Config(
-            hidden_size=vision.hidden_size, num_hidden_layers=vision.num_layers + 1,
-            num_attention_heads=vision.num_heads, image_size=vision.image_size,
+            hidden_size=vision.hidden_size,
+            num_hidden_layers=vision.num_layers + 1,
+            num_attention_heads=vision.num_heads,
+            image_size=vision.image_size,
             patch_size=vision.patch_size,
         )
     )
     llama = LlamaForCausalLM(
         LlamaConfig(
-            hidden_size=text.hidden_size, intermediate_size=text.intermediate_size,
-            num_hidden_layers=text.num_layers, num_attention_heads=text.num_heads,
-            num_key_value_heads=text.num_kv_heads, head_dim=text.head_dim,
-            vocab_size=text.vocab_size, tie_word_embeddings=False,
+            hidden_size=text.hidden_size,
+            intermediate_size=text.intermediate_size,
+            num_hidden_layers=text.num_layers,
+            num_attention_heads=text.num_heads,
+            num_key_value_heads=text.num_kv_heads,
+            head_dim=text.head_dim,
+            vocab_size=text.vocab_size,
+            tie_word_embeddings=False,
         )
     )
     dino.save_pretrained(tmp_path / "dino")

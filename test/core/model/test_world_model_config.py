@@ -31,12 +31,20 @@ def test_legacy_fields_are_dropped_in_silence_and_unknown_ones_named(caplog):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("trace_bspline_n_ctrl", 9), ("trace_bspline_ctrl_per_token", 3),
-        ("trace_group_horizon", 3), ("resize_imgs_with_padding", (512, 384)),
-        ("attention_mode", "self_attn"), ("num_steps", 0), ("vision_tower", "resnet"),
-        ("delta_scale", (1.0, 0.0, 1.0)), ("add_image_special_tokens", True),
-        ("trace_adaln_freq_embed_size", 5), ("depth_lora_targets", ("lm_head",)),
-        ("prefix_attention", "sliding"), ("dino_padding", "reflection"), ("min_period", 5.0),
+        ("trace_bspline_n_ctrl", 9),
+        ("trace_bspline_ctrl_per_token", 3),
+        ("trace_group_horizon", 3),
+        ("resize_imgs_with_padding", (512, 384)),
+        ("attention_mode", "self_attn"),
+        ("num_steps", 0),
+        ("vision_tower", "resnet"),
+        ("delta_scale", (1.0, 0.0, 1.0)),
+        ("add_image_special_tokens", True),
+        ("trace_adaln_freq_embed_size", 5),
+        ("depth_lora_targets", ("lm_head",)),
+        ("prefix_attention", "sliding"),
+        ("dino_padding", "reflection"),
+        ("min_period", 5.0),
     ],
 )
 def test_bad_values_are_named(field, value):
@@ -51,8 +59,12 @@ def test_dependent_fields_are_checked():
         WorldModelConfig(share_vision_features=True, use_dino=True)
     with pytest.raises(ConfigError, match="depth_log_min"):
         WorldModelConfig(query_depth=True)
-    assert WorldModelConfig(trace_knots="uniform", trace_bspline_n_ctrl=8,
-                            trace_bspline_ctrl_per_token=8).trace_bspline_n_ctrl == 8
+    assert (
+        WorldModelConfig(
+            trace_knots="uniform", trace_bspline_n_ctrl=8, trace_bspline_ctrl_per_token=8
+        ).trace_bspline_n_ctrl
+        == 8
+    )
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", None])

@@ -40,8 +40,18 @@ def test_rigid_motion_costs_nothing():
     body = torch.randn(1, 4, 1, 3)
     angle = torch.linspace(0, 2, 6)
     turn = torch.stack(
-        [angle.cos(), -angle.sin(), 0 * angle, angle.sin(), angle.cos(), 0 * angle, 0 * angle,
-         0 * angle, 1 + 0 * angle], dim=-1
+        [
+            angle.cos(),
+            -angle.sin(),
+            0 * angle,
+            angle.sin(),
+            angle.cos(),
+            0 * angle,
+            0 * angle,
+            0 * angle,
+            1 + 0 * angle,
+        ],
+        dim=-1,
     ).reshape(6, 3, 3)
     moved = torch.einsum("dij,bnj->bndi", turn, body[:, :, 0]) + torch.randn(6, 3)
     together, everyone = torch.zeros(1, 4, dtype=torch.long), torch.ones(1, 4, dtype=torch.bool)
