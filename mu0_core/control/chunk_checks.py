@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of a whole chunk before any motion. Each raises `ChunkRejected` with a code and a reason."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mu0_core.control.gate_settings import GateSettings
+from mu0_core.errors import Mu0Error
+from mu0_core.robot.description import RobotDescription
+from mu0_core.robot.kinematics import Kinematics
+from mu0_core.types import ActionChunk
+
+
+class ChunkRejected(Mu0Error):
+    """The chunk may not run; ``code`` names the constant of ``msg/ErrorCode.msg``."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def check_form(chunk: ActionChunk, robot: RobotDescription, settings: GateSettings) -> None:
+    """Check shape, names, counts and periods, in bounded time and memory."""
+    names = tuple(chunk.joint_names)
+    if len(names) != len(robot.arm_joints) or set(names) != set(robot.arm_joints):
+        raise ChunkRejected(
+            "INVALID_REQUEST", f"joints {names[:16]} are not those of the arm {robot.arm_joints}"
+        )
+    shape = np.shape(chunk.positions_rad)
+    if len(shape) != 2 or shape[1] != len(names) or not 1 <= shape[0] <= settings.max_steps:
+        raise ChunkRejected(
+            "INVALID_REQUEST",
+            f"positions have shape {shape}, expected (1..{settings.max_steps}, {len(names)})",
+        )
+    if chunk.gripper_m is not None and np.shape(chunk.gripper_m) != (shape[0],):
+        raise ChunkRejected(
+            "INVALID_REQUEST", f"gripper has shape {np.shape(chunk.gripper_m)}, expected {shape[:1]}"
+        )
+    if not (np.isfinite(chunk.step_period_s) and 0.001 <= chunk.step_period_s <= 2.0):
+        raise ChunkRejected(
+            "INVALID_REQUEST", f"step period {chunk.step_period_s} s is outside [0.001, 2]"
+        )
+    if not 0 <= chunk.execute_steps <= shape[0]:
+        raise ChunkRejected(
+            "INVALID_REQUEST", f"execute_steps {chunk.execute_steps} is outside 0..{shape[0]}"
+        )
+
+
+def check_finite(chunk: ActionChunk) -> None:
+    """Refuse NaN and infinity anywhere."""
+    bad = ~np.isfinite(np.asarray(chunk.positions_rad, dtype=float))
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ChunkRejected("NON_FINITE_OUTPUT", f"position of step {row}, joint {column} is not finite")
+    if chunk.gripper_m is not None and not np.all(np.isfinite(chunk.gripper_m)):
+        raise ChunkRejected("NON_FINITE_OUTPUT", "a gripper opening is not finite")
+
+
+def check_jumps(waypoints: np.ndarray, settings: GateSettings) -> None:
+    """Refuse a start away from the commanded state and spikes between steps (n + 1, A)."""
+    jumps = np.abs(np.diff(waypoints, axis=0)).max(axis=1)
+    if jumps[0] > settings.max_start_jump_rad:
+        raise ChunkRejected(
+            "DISCONTINUITY",
+            f"first step is {jumps[0]:.3f} rad from the commanded state, "
+            f"allowed {settings.max_start_jump_rad}",
+        )
+    worst = int(np.argmax(jumps))
+    if jumps[worst] > settings.max_step_jump_rad:
+        raise ChunkRejected(
+            "DISCONTINUITY",
+            f"step {worst} jumps by {jumps[worst]:.3f} rad, allowed {settings.max_step_jump_rad}",
+        )
+
+
+def check_positions(positions_rad: np.ndarray, robot: RobotDescription) -> None:
+    """Refuse positions (K, A) beyond the joint limits."""
+    limits = robot.limits
+    excess = np.maximum(limits.lower_rad - positions_rad, positions_rad - limits.upper_rad)
+    if excess.max() > 1e-9:
+        row, column = np.unravel_index(np.argmax(excess), excess.shape)
+        raise ChunkRejected(
+            "LIMIT_VIOLATION",
+            f"{robot.arm_joints[column]} would reach {positions_rad[row, column]:.3f} rad, allowed "
+            f"[{limits.lower_rad[column]:.3f}, {limits.upper_rad[column]:.3f}]",
+        )
+
+
+def check_gripper(opening_m: np.ndarray | None, robot: RobotDescription) -> None:
+    """Refuse finger openings (T,) outside the gripper's range; they are not clipped."""
+    if opening_m is None:
+        return
+    gripper = robot.gripper
+    low, high = gripper.closed_m - 1e-6, gripper.open_m + 1e-6
+    if np.min(opening_m) < low or np.max(opening_m) > high:
+        raise ChunkRejected(
+            "LIMIT_VIOLATION",
+            f"gripper opening {np.min(opening_m):.4f}..{np.max(opening_m):.4f} m is outside "
+            f"[{gripper.closed_m}, {gripper.open_m}]",
+        )
+
+
+def check_workspace(
+    positions_rad: np.ndarray, kinematics: Kinematics, tolerance_m: float = 1e-6
+) -> None:
+    """Refuse a tip outside the workspace box or a link below the floor, at positions (K, A)."""
+    robot = kinematics.robot
+    frames = kinematics.link_frames(positions_rad)
+    tip = frames[robot.tip_frame][:, :3, 3]
+    outside = np.maximum(robot.workspace_min_m - tip, tip - robot.workspace_max_m)
+    if outside.max() > tolerance_m:
+        row = int(np.argmax(outside.max(axis=1)))
+        raise ChunkRejected(
+            "WORKSPACE_VIOLATION",
+            f"tip would be at {np.round(tip[row], 3)} m, allowed {robot.workspace_min_m} to "
+            f"{robot.workspace_max_m}",
+        )
+    for name, frame in frames.items():
+        if name == robot.base_frame:
+            continue
+        lowest = frame[:, 2, 3].min()
+        if lowest < robot.floor_m - tolerance_m:
+            raise ChunkRejected(
+                "WORKSPACE_VIOLATION",
+                f"link {name} would be at {lowest:.3f} m, below the floor at {robot.floor_m} m",
+            )
