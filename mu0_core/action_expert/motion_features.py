@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 _WAVELENGTHS_M = (1.6, 0.8, 0.4, 0.2, 0.1, 0.05)
+_AT_TIP_M = 0.02
 
 
 def position_features(points_m: Tensor) -> Tensor:
@@ -36,6 +37,18 @@ def motion_features(points_m: Tensor, control_m: Tensor, valid_until: Tensor) ->
     offset = (control_m - points_m.unsqueeze(-2)).flatten(-2) * 5.0
     end = position_features(control_m[..., -1, :])
     return torch.cat([position_features(points_m), offset, end, valid_until.unsqueeze(-1)], dim=-1)
+
+
+def carried_motion(points_m: Tensor, control_m: Tensor, valid: Tensor) -> Tensor:
+    """Return (B, 3 D) the mean forecast motion of what is at the tip: the arm's own trace.
+
+    Points are weighted by their nearness to the tip; arguments as in `motion_features`, ``valid``
+    (B, N) bool.
+    """
+    nearness = -torch.linalg.vector_norm(points_m, dim=-1) / _AT_TIP_M
+    weight = nearness.masked_fill(~valid, -torch.inf).softmax(dim=-1)
+    offset = control_m - points_m.unsqueeze(-2)
+    return (weight[..., None, None] * offset).sum(dim=1).flatten(-2) * 5.0
 
 
 def motion_width(num_control_points: int) -> int:

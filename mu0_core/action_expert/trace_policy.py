@@ -35,8 +35,9 @@ class TracePolicy(nn.Module):
             self.gated_mixer = GatedMotionMixer(config.backbone_width, width, config.mixer_heads)
         self.z_norm = nn.LayerNorm(config.backbone_width)
         self.z_proj = nn.Linear(config.backbone_width, width)
+        state = features.STATE_WIDTH + 3 * config.num_control_points * config.use_trace
         self.state_proj = nn.Sequential(
-            nn.Linear(features.STATE_WIDTH, width), nn.SiLU(), nn.Linear(width, width)
+            nn.Linear(state, width), nn.SiLU(), nn.Linear(width, width)
         )
         self.kind = nn.Parameter(torch.randn(3, width) * 0.02)
         self.action_in_proj = nn.Linear(config.action_dim, width)
@@ -61,7 +62,8 @@ class TracePolicy(nn.Module):
 
         Args:
             z: (B, L, d) backbone tokens before the final norm; z_valid: (B, L) bool.
-            state: (B, S) of `features.state_features`.
+            state: (B, S) of `features.state_features`, followed by `features.carried_motion`
+                when traces are used.
             motion: (B, N, M) of `features.motion_features`; motion_valid: (B, N) bool.
         """
         parts, valid = [], []

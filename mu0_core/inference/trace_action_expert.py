@@ -103,19 +103,21 @@ class TraceActionExpert:
         config = self.policy.config
         kept = slice(0, config.max_points)
         control = se3.apply(T_base_camera, forecast.control_points[kept].astype(float)) - tip_m
-        motion = features.motion_features(
-            _tensor(control[:, 0]), _tensor(control), _tensor(forecast.valid_until[kept])
-        )
+        points, splines = _tensor(control[:, 0]), _tensor(control)
+        motion = features.motion_features(points, splines, _tensor(forecast.valid_until[kept]))
+        motion_valid = torch.ones(motion.shape[:2], dtype=torch.bool)
         state = features.state_features(
             _tensor(tip_m), torch.tensor([opening_m], dtype=torch.float32), self.robot.gripper.open_m
         )
+        carried = features.carried_motion(points, splines, motion_valid)
+        state = torch.cat([state, carried], dim=-1)
         z = self._language(forecast.instruction)
         cache, valid = self.policy.prefix(
             z,
             torch.ones(z.shape[:2], dtype=torch.bool),
             state,
             motion,
-            torch.ones(motion.shape[:2], dtype=torch.bool),
+            motion_valid,
         )
         shape = (1, config.chunk_size, config.action_dim)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))

@@ -29,11 +29,11 @@ def inputs(points=6, batch=2):
     draw = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
     control = draw(batch, points, 4, 3) * 0.2
     motion = features.motion_features(control[:, :, 0], control, torch.ones(batch, points))
+    valid = torch.ones(batch, points, dtype=torch.bool)
     state = features.state_features(draw(batch, 3) * 0.3, torch.full((batch,), 0.04), 0.08)
+    state = torch.cat([state, features.carried_motion(control[:, :, 0], control, valid)], dim=-1)
     z = draw(batch, 7, 32)
-    return z, torch.ones(batch, 7, dtype=torch.bool), state, motion, torch.ones(
-        batch, points, dtype=torch.bool
-    )
+    return z, torch.ones(batch, 7, dtype=torch.bool), state, motion, valid
 
 
 def test_cached_prefix_equals_the_joint_pass(policy):
