@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From recordings and a trained world model to a trained action expert; continues when rerun."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mu0_core.action_expert.trace_policy import TracePolicy
+from mu0_core.action_expert.trace_policy_config import TracePolicyConfig
+from mu0_core.errors import ConfigError
+from mu0_core.inference.language import InstructionEncoder
+from mu0_core.model.checkpoint import load_exact, save_checkpoint
+from mu0_core.model.layout import PRETRAINED_LANGUAGE
+from mu0_core.model.llama import LanguageModel
+from mu0_core.model.pretrained import llama_tensors
+from mu0_core.model.tensor_file import sha256
+from mu0_core.training import embedded_profile as profile
+from mu0_core.training.action_expert_trainer import (
+    ACTION_EXPERT_LOOP,
+    ActionExpertObjective,
+    ActionExpertSettings,
+    Instructions,
+    true_control_points,
+)
+from mu0_core.training.forecast_cache import ForecastCache, ForecastSettings, forecast_slots
+from mu0_core.training.loop import LoopSettings, train
+from mu0_core.training.model_card import Provenance, write_model_card
+from mu0_core.training.schedule import Budget
+from mu0_core.training.slots import SlotSettings, TrainingSlots
+from mu0_core.training.trace_fit import TraceFit
+from mu0_core.training.train_state import Progress
+from mu0_core.training.world_model_run import WORK, Watcher, open_world_model, prepare_slots
+
+
+@dataclass(frozen=True, slots=True)
+class ActionExpertRun:
+    """All settings of a run; ``policy.use_trace=False`` trains the ablation without traces."""
+
+    budget: Budget
+    policy: TracePolicyConfig = profile.EMBEDDED_POLICY
+    slots: SlotSettings = SlotSettings()
+    forecasts: ForecastSettings = ForecastSettings()
+    batch: ActionExpertSettings = ActionExpertSettings()
+    loop: LoopSettings = ACTION_EXPERT_LOOP
+
+    def __post_init__(self) -> None:
+        if self.policy.chunk_size != self.slots.chunk_size:
+            raise ConfigError(
+                f"policy.chunk_size {self.policy.chunk_size} differs from slots.chunk_size "
+                f"{self.slots.chunk_size}"
+            )
+
+
+def train_action_expert(
+    recordings: Path,
+    out: Path,
+    run: ActionExpertRun,
+    provenance: Callable[[str], Provenance],
+    world_model: Path | None = None,
+    watcher: Watcher | None = None,
+) -> Progress:
+    """Train an action expert of the embedded profile and export it to ``out``.
+
+    Args:
+        recordings: folder of recordings.
+        provenance: makes the model card's provenance of a description of the data.
+        world_model: output folder of `train_world_model` on the same recordings, whose forecasts
+            are trained on; None trains on true traces with noise alone.
+
+    Raises:
+        DataError: recordings or kept stages are broken or do not belong together.
+        ConfigError: ``world_model`` is no output of a world model training.
+        NonFiniteOutputError: the training diverged.
+    """
+    watcher = watcher or Watcher()
+    work = out / WORK
+    slots = prepare_slots(recordings, work, run.slots, watcher)
+    forecasts = None
+    if world_model is not None and run.policy.use_trace:
+        forecasts = _forecasts(world_model, slots, work, run.forecasts, watcher)
+    watcher.stage("instructions and true traces")
+    instructions = Instructions(instruction_encoder(), slots.instruction)
+    control_m = true_control_points(slots, TraceFit.for_model(profile.EMBEDDED_WORLD_MODEL))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.loop.seed)
+        policy = TracePolicy(run.policy)
+    objective = ActionExpertObjective(
+        policy, slots, control_m, instructions,
+        slots.validation(run.slots.validation_share), run.batch, forecasts,
+    )  # fmt: skip
+    watcher.stage("training")
+    fixed = {
+        "batch": dataclasses.asdict(run.batch),
+        "policy": dataclasses.asdict(run.policy),
+        "slots": len(slots),
+        "forecasts": forecasts.source if forecasts else None,
+    }
+    progress = train(objective, run.loop, run.budget, work, fixed, watcher.step)
+    origin = provenance(
+        f"{len(slots.files)} simulated demonstrations (episode seeds {slots.seed.min()}.."
+        f"{slots.seed.max()}), {len(slots)} frames, "
+        + (f"forecasts of {len(forecasts.slot)} frames" if forecasts else "true traces only")
+    )
+    config = dataclasses.asdict(run.policy)
+    save_checkpoint(
+        out, policy.eval().state_dict(), {"config.json": config}, metadata=origin.header()
+    )
+    write_model_card(
+        out,
+        f"{run.policy.world_model}-{run.policy.robot}: action expert",
+        "Flow-matching policy of the embedded profile: forecast traces, instruction and robot "
+        "state in, a chunk of tip motion out. Trained on a scripted expert in simulation."
+        + ("" if run.policy.use_trace else " Ablation: it sees no traces."),
+        origin,
+        progress,
+        {**config, **dataclasses.asdict(run.batch), "optimiser": run.loop,
+         "parameters": sum(p.numel() for p in policy.parameters())},
+    )  # fmt: skip
+    return progress
+
+
+def instruction_encoder() -> InstructionEncoder:
+    """Return the frozen language part of the embedded world model."""
+    config, sizes = profile.EMBEDDED_WORLD_MODEL, profile.EMBEDDED_SIZES
+    path = profile.language_folder() / "model.safetensors"
+    language = LanguageModel(sizes.text, config.num_vlm_layers)
+    names = {name: PRETRAINED_LANGUAGE + name for name in language.state_dict()}
+    load_exact(language, names, {path.parent.name: llama_tensors(path, config.num_vlm_layers)})
+    tokenizer = profile.embedded_tokenizer()
+    return InstructionEncoder(tokenizer, language.eval(), sizes.text, config.rope_theta)
+
+
+def _forecasts(
+    world_model: Path,
+    slots: TrainingSlots,
+    work: Path,
+    settings: ForecastSettings,
+    watcher: Watcher,
+) -> ForecastCache:
+    """Return the world model's forecasts, computed once per world model."""
+    kept, source = work / "forecasts.npz", sha256(world_model / "model.safetensors")
+    if kept.is_file():
+        forecasts = ForecastCache.load(kept)
+        if forecasts.source == source:
+            return forecasts
+    model, its_slots, cache = open_world_model(world_model)
+    if its_slots.files.tolist() != slots.files.tolist() or len(its_slots) != len(slots):
+        raise ConfigError(f"{world_model} was trained on other recordings than these")
+    watcher.stage("forecasts")
+    forecasts = forecast_slots(model, cache, slots, settings, source, watcher.progress)
+    forecasts.save(kept)
+    return forecasts

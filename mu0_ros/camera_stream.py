@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The camera side of a node: its own rclpy node, executor and thread, so that images never wait.
+
+Callbacks only store messages; decoding happens when somebody asks for a frame.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+from mu0_core.errors import ObservationError
+from mu0_core.types import RgbdFrame
+from mu0_ros import qos
+from mu0_ros.conversions.camera import intrinsics_from_info
+from mu0_ros.conversions.image import depth_m_from_image, rgb_from_image
+from mu0_ros.conversions.stamp import ns_from_stamp
+from mu0_ros.frame_sync import FrameSync
+
+
+class CameraStream:
+    """Subscribes to ``color/image_raw``, ``depth/image_raw`` and ``color/camera_info``.
+
+    Args:
+        owner: node whose namespace and remappings apply.
+        slop_s: largest stamp difference of a colour and a depth image.
+        plausible_depth_m: allowed median of a depth image.
+    """
+
+    def __init__(
+        self, owner: Node, slop_s: float, plausible_depth_m: tuple[float, float] = (0.05, 10.0)
+    ) -> None:
+        self._plausible = plausible_depth_m
+        self._lock = threading.Lock()
+        self._sync = FrameSync(round(slop_s * 1e9))
+        self._info: CameraInfo | None = None
+        self._node = Node(f"{owner.get_name()}_camera", namespace=owner.get_namespace())
+        for topic, kind, callback in (
+            ("color/image_raw", Image, self._on_colour),
+            ("depth/image_raw", Image, self._on_depth),
+            ("color/camera_info", CameraInfo, self._on_info),
+        ):
+            self._node.create_subscription(kind, topic, callback, qos.SENSOR)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, name="camera", daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def close(self) -> None:
+        """Stop the thread and the node."""
+        self._executor.shutdown(timeout_sec=1.0)
+        self._node.destroy_node()
+
+    def _on_colour(self, message: Image) -> None:
+        with self._lock:
+            self._sync.add_colour(ns_from_stamp(message.header.stamp), message)
+
+    def _on_depth(self, message: Image) -> None:
+        with self._lock:
+            self._sync.add_depth(ns_from_stamp(message.header.stamp), message)
+
+    def _on_info(self, message: CameraInfo) -> None:
+        with self._lock:
+            self._info = message
+
+    def newest_stamp_ns(self) -> int | None:
+        """Return the stamp of the newest pair, or None."""
+        with self._lock:
+            pair = self._sync.newest()
+        return None if pair is None else pair[0]
+
+    def newest_frame(self) -> RgbdFrame | None:
+        """Decode and check the newest pair; None while there is none.
+
+        Raises:
+            ObservationError: encoding, size, frame, calibration or depth scale are not usable.
+        """
+        with self._lock:
+            pair, info = self._sync.newest(), self._info
+        if pair is None or info is None:
+            return None
+        stamp_ns, colour, depth = pair
+        if colour.header.frame_id != depth.header.frame_id:
+            raise ObservationError(
+                f"depth is in frame {depth.header.frame_id!r}, colour in "
+                f"{colour.header.frame_id!r}: register depth to colour"
+            )
+        rgb, depth_m = rgb_from_image(colour), depth_m_from_image(depth)
+        camera = intrinsics_from_info(info)
+        sizes = {rgb.shape[:2], depth_m.shape, (camera.height, camera.width)}
+        if len(sizes) != 1:
+            raise ObservationError(
+                f"colour is {rgb.shape[1]}x{rgb.shape[0]}, depth {depth_m.shape[1]}x"
+                f"{depth_m.shape[0]}, camera_info {camera.width}x{camera.height}: they must agree"
+            )
+        frame = RgbdFrame(rgb, depth_m, camera, colour.header.frame_id, stamp_ns)
+        check_depth_scale(frame, self._plausible)
+        return frame
+
+
+def check_depth_scale(frame: RgbdFrame, plausible_m: tuple[float, float]) -> None:
+    """Refuse depth whose median cannot be metres (16UC1 labelled 32FC1, a factor of 1000 off).
+
+    Raises:
+        ObservationError: the median lies outside ``plausible_m``. No depth at all is not judged.
+    """
+    sample = frame.depth_m[::8, ::8]
+    known = sample[sample == sample]
+    if len(known) == 0:
+        return
+    known.partition(len(known) // 2)
+    median = float(known[len(known) // 2])
+    low, high = plausible_m
+    if not low <= median <= high:
+        raise ObservationError(
+            f"median depth is {median:g} m, plausible {low} to {high} m: are the units wrong by "
+            "1000 (millimetres sent as metres)?"
+        )

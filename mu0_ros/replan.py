@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When to forecast next. No ROS: times are integers on the data clock, seconds on the steady one."""
+
+from __future__ import annotations
+
+
+class ReplanRule:
+    """One forecast per motion: the next one needs an image taken after the last motion ended.
+
+    Args:
+        lead_s: forecast when this much motion is left (0 = at rest).
+        settle_s: age of rest that an image needs.
+        answer_timeout_s: forecast again if the gate did not judge a chunk within this time.
+    """
+
+    def __init__(self, lead_s: float, settle_s: float, answer_timeout_s: float) -> None:
+        self._lead_s, self._settle_s = lead_s, settle_s
+        self._answer_timeout_s = answer_timeout_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new task: the next image will do."""
+        self._judged: int | None = None
+        self._judged_at_forecast = 0
+        self._motion_end_ns = 0
+        self._waiting_since_s: float | None = None
+
+    def on_gate(self, stamp_ns: int, queue_s: float, judged: int) -> None:
+        """Take a gate status in: motion left and the number of chunks judged so far."""
+        self._judged = judged
+        if queue_s > self._lead_s:
+            self._motion_end_ns = stamp_ns + round((queue_s - self._lead_s) * 1e9)
+        elif self._waiting_since_s is not None and judged > self._judged_at_forecast:
+            self._motion_end_ns = max(self._motion_end_ns, stamp_ns)
+        if self._waiting_since_s is not None and judged > self._judged_at_forecast:
+            self._waiting_since_s = None
+
+    def on_forecast(self, steady_s: float) -> None:
+        """Note that a forecast was published and a chunk is awaited."""
+        self._judged_at_forecast = self._judged or 0
+        self._waiting_since_s = steady_s
+
+    def ready(self, image_ns: int, steady_s: float) -> bool:
+        """Say whether an image is good for the next forecast."""
+        if self._judged is None:
+            return False  # the gate has not spoken yet
+        waited = self._waiting_since_s
+        if waited is not None and steady_s - waited < self._answer_timeout_s:
+            return False
+        return image_ns >= self._motion_end_ns + round(self._settle_s * 1e9)
