@@ -19,6 +19,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
 from mu0_core.errors import Mu0Error
@@ -168,9 +169,16 @@ class Mu0LifecycleNode(LifecycleNode):
         self._last_error = ""
 
 
+def _signal_to_exit(number: int, frame: object) -> None:
+    """Turn SIGTERM into the same clean end as Ctrl-C, while the context still lives."""
+    raise KeyboardInterrupt
+
+
 def run(make_node: Callable[[], Mu0LifecycleNode]) -> int:
     """Spin one node until it is asked to stop; return a process exit code."""
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    signal.signal(signal.SIGTERM, _signal_to_exit)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     node, code = None, 0
     try:
         node = make_node()
@@ -183,10 +191,12 @@ def run(make_node: Callable[[], Mu0LifecycleNode]) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break the clean-up
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not break the clean-up
         if node is not None:
-            node.halt()
-            node.teardown()
+            if rclpy.ok():
+                node.guard("halt", node.halt)()  # publishes: needs a living context
+            node.guard("teardown", node.teardown)()
             node.destroy_node()
         rclpy.try_shutdown()
     return code

@@ -74,7 +74,7 @@ class SimulatorNode(Mu0LifecycleNode):
         self._info = self.create_lifecycle_publisher(CameraInfo, "color/camera_info", qos.SENSOR)
         self._joints = self.create_lifecycle_publisher(JointState, "joint_states", qos.STATE_STREAM)
         self._pose = self.create_lifecycle_publisher(TransformStamped, "camera_pose", qos.LATCHED)
-        self._clock = self.create_lifecycle_publisher(Clock, "/clock", qos.NEWEST)
+        self._clock_topic = self.create_lifecycle_publisher(Clock, "/clock", qos.NEWEST)
         for name, controller in (
             (robot.arm_controller, self._arm), (robot.gripper_controller, self._fingers)
         ):
@@ -178,7 +178,7 @@ class SimulatorNode(Mu0LifecycleNode):
         return stamp_from_ns(self._sim_ns)
 
     def _publish_state(self, world) -> None:
-        self._clock.publish(Clock(clock=self._stamp()))
+        self._clock_topic.publish(Clock(clock=self._stamp()))
         state, robot = world.proprioception(), self._robot
         message = JointState(header=self._header(robot.base_frame))
         message.name = [*robot.arm_joints, robot.gripper.joint]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes under test in one process: one executor, turned by the test until a condition holds.
+
+Nothing sleeps and nothing runs behind the test's back but the nodes' own worker threads.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+from mu0_ros import qos
+from mu0_ros.lifecycle import Mu0LifecycleNode
+
+NAMESPACE = "/mu0"
+
+
+def unique_domain_id() -> int:
+    """Return a ``ROS_DOMAIN_ID`` that differs between processes of one machine (1 to 100)."""
+    return 1 + os.getpid() % 100
+
+
+class Bench:
+    """Starts nodes with parameters, turns the executor, collects what was published.
+
+    Use as a context manager: it owns ``rclpy.init`` and the shutdown.
+
+    Args:
+        parameters: node name -> parameter name -> value, for every node made here.
+    """
+
+    def __init__(self, parameters: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        arguments = ["--ros-args", "-r", f"__ns:={NAMESPACE}"]
+        for node, values in (parameters or {}).items():
+            for name, value in values.items():
+                text = f"'{value}'" if isinstance(value, str) else str(value).lower()
+                arguments += ["-p", f"{node}:{name}:={text}"]
+        rclpy.init(args=arguments, domain_id=unique_domain_id())
+        self.executor = SingleThreadedExecutor()
+        self._nodes: list[Node] = []
+        self.probe = self.add(Node("probe"))
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in reversed(self._nodes):
+            if isinstance(node, Mu0LifecycleNode):
+                node.halt()
+                node.teardown()
+        self.spin_for(0.05)
+        for node in reversed(self._nodes):
+            self.executor.remove_node(node)
+            node.destroy_node()
+        self.executor.shutdown()
+        rclpy.try_shutdown()
+
+    def add(self, node: Node) -> Any:
+        """Put a node on the executor; lifecycle nodes are configured and activated."""
+        self.executor.add_node(node)
+        self._nodes.append(node)
+        if isinstance(node, Mu0LifecycleNode) and not node.autostart():
+            raise AssertionError(f"{node.get_name()} did not start")
+        return node
+
+    def collect(self, kind: type, topic: str, profile: QoSProfile = qos.LATCHED) -> list[Any]:
+        """Subscribe the probe and return the list that messages are appended to."""
+        messages: list[Any] = []
+        self.probe.create_subscription(kind, topic, messages.append, profile)
+        return messages
+
+    def until(self, condition: Callable[[], Any], timeout_s: float = 8.0, what: str = "") -> Any:
+        """Turn the executor until the condition is true; return its value.
+
+        Raises:
+            AssertionError: it did not become true within ``timeout_s``.
+        """
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            value = condition()
+            if value:
+                return value
+            self.executor.spin_once(timeout_sec=0.02)
+        raise AssertionError(f"not within {timeout_s} s: {what or condition}")
+
+    def spin_for(self, duration_s: float) -> None:
+        """Turn the executor for a while: to show that something does NOT happen."""
+        deadline = time.monotonic() + duration_s
+        while time.monotonic() < deadline:
+            self.executor.spin_once(timeout_sec=0.01)
+
+    def call(self, kind: type, service: str, request: Any, timeout_s: float = 8.0) -> Any:
+        """Call a service of a node on this bench and return the response."""
+        client = self.probe.create_client(kind, service)
+        self.until(client.service_is_ready, timeout_s, f"service {service}")
+        future = client.call_async(request)
+        self.until(future.done, timeout_s, f"answer of {service}")
+        self.probe.destroy_client(client)
+        return future.result()
+
+
