@@ -7,11 +7,13 @@ Nothing sleeps and nothing runs behind the test's back but the nodes' own worker
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import rclpy
+import yaml
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -37,12 +39,17 @@ class Bench:
     """
 
     def __init__(self, parameters: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        tree = {
+            f"{NAMESPACE}/{node}": {"ros__parameters": dict(values)}
+            for node, values in (parameters or {}).items()
+        }
         arguments = ["--ros-args", "-r", f"__ns:={NAMESPACE}"]
-        for node, values in (parameters or {}).items():
-            for name, value in values.items():
-                text = f"'{value}'" if isinstance(value, str) else str(value).lower()
-                arguments += ["-p", f"{node}:{name}:={text}"]
-        rclpy.init(args=arguments, domain_id=unique_domain_id())
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            if tree:
+                yaml.safe_dump(tree, file)
+                file.flush()
+                arguments += ["--params-file", file.name]
+            rclpy.init(args=arguments, domain_id=unique_domain_id())
         self.executor = SingleThreadedExecutor()
         self._nodes: list[Node] = []
         self.probe = self.add(Node("probe"))
