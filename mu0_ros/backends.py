@@ -8,11 +8,20 @@ from dataclasses import replace
 import numpy as np
 from builtin_interfaces.msg import Duration
 from mu0.msg import ModelInfo, Trace
+from mu0.msg import QueryPoints as QueryPointsMsg
 
-from mu0_core.errors import ConfigError, NoQueryPointsError
+from mu0_core.errors import (
+    ConfigError,
+    InferenceError,
+    Mu0Error,
+    NoQueryPointsError,
+    ObservationError,
+    RequestError,
+)
 from mu0_core.inference.protocols import ActionExpert, QueryPointSelector, TraceForecaster
 from mu0_core.robot.description import RobotDescription
 from mu0_core.types import QueryPoints, RgbdFrame
+from mu0_ros.conversions.query_points import query_from_msg
 
 
 def _check(backend: str) -> None:
@@ -56,6 +65,53 @@ def make_expert(
     from mu0_core.inference.runtime import load_action_expert
 
     return load_action_expert(model_id, robot, device)
+
+
+def check_registered(model_id: str) -> None:
+    """Refuse a name from the wire that is not in the registry of models; also with fakes.
+
+    Raises:
+        UnknownModelError: see the message.
+    """
+    from mu0_core.inference.registry import model_folder
+
+    model_folder(model_id)
+
+
+def as_inference_error(error: Exception) -> Mu0Error:
+    """Return our error for anything that escaped a model: its code says what kind it is."""
+    if isinstance(error, Mu0Error):
+        return error
+    wrapped = InferenceError(f"{type(error).__name__}: {error}")
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        wrapped.code = "OUT_OF_MEMORY"
+    elif isinstance(error, TimeoutError):
+        wrapped.code = "INFERENCE_TIMEOUT"
+    return wrapped
+
+
+def choose_points(
+    selector: QueryPointSelector, wanted: QueryPointsMsg | None, frame: RgbdFrame, max_points: int
+) -> QueryPoints:
+    """Return the points a client asked for, or the selector's own when it asked for none.
+
+    Raises:
+        RequestError: too many, doubled, or outside the image.
+        ObservationError: they refer to an image of another size.
+        NoQueryPointsError: none of them has depth, or the selector found none.
+    """
+    if wanted is None or len(wanted.ids) == 0:
+        return selector.select(frame, max_points)
+    query = query_from_msg(wanted)
+    if len(query) > max_points:
+        raise RequestError(f"{len(query)} query points, at most {max_points}")
+    camera = frame.intrinsics
+    if (query.width, query.height) != (camera.width, camera.height):
+        raise ObservationError(
+            f"query points refer to {query.width}x{query.height} pixels, the image has "
+            f"{camera.width}x{camera.height}"
+        )
+    return with_depth(query, frame)
 
 
 def with_depth(query: QueryPoints, frame: RgbdFrame) -> QueryPoints:

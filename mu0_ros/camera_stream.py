@@ -7,6 +7,8 @@ Callbacks only store messages; decoding happens when somebody asks for a frame.
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -28,16 +30,29 @@ class CameraStream:
         owner: node whose namespace and remappings apply.
         slop_s: largest stamp difference of a colour and a depth image.
         plausible_depth_m: allowed median of a depth image.
+        on_pair: called in the camera's thread when a new pair is there; must return at once.
     """
 
     def __init__(
-        self, owner: Node, slop_s: float, plausible_depth_m: tuple[float, float] = (0.05, 10.0)
+        self,
+        owner: Node,
+        slop_s: float,
+        plausible_depth_m: tuple[float, float] = (0.05, 10.0),
+        on_pair: Callable[[], None] = lambda: None,
     ) -> None:
-        self._plausible = plausible_depth_m
+        self._plausible, self._on_pair = plausible_depth_m, on_pair
         self._lock = threading.Lock()
+        self._pair_ns: int | None = None
+        self._arrived_s = time.monotonic()
         self._sync = FrameSync(round(slop_s * 1e9))
         self._info: CameraInfo | None = None
-        self._node = Node(f"{owner.get_name()}_camera", namespace=owner.get_namespace())
+        name = f"{owner.get_name()}_camera"
+        self._node = Node(
+            name,
+            namespace=owner.get_namespace(),
+            # a launch file's __node:= is meant for the owner; topic remappings hold here too
+            cli_args=["--ros-args", "-r", f"__node:={name}"],
+        )
         for topic, kind, callback in (
             ("color/image_raw", Image, self._on_colour),
             ("depth/image_raw", Image, self._on_depth),
@@ -63,20 +78,33 @@ class CameraStream:
     def _on_colour(self, message: Image) -> None:
         with self._lock:
             self._sync.add_colour(ns_from_stamp(message.header.stamp), message)
+        self._tell()
 
     def _on_depth(self, message: Image) -> None:
         with self._lock:
             self._sync.add_depth(ns_from_stamp(message.header.stamp), message)
+        self._tell()
 
     def _on_info(self, message: CameraInfo) -> None:
         with self._lock:
             self._info = message
 
-    def newest_stamp_ns(self) -> int | None:
-        """Return the stamp of the newest pair, or None."""
+    def _tell(self) -> None:
         with self._lock:
             pair = self._sync.newest()
-        return None if pair is None else pair[0]
+            if pair is None or pair[0] == self._pair_ns:
+                return
+            self._pair_ns, self._arrived_s = pair[0], time.monotonic()
+        self._on_pair()
+
+    def newest_stamp_ns(self) -> int | None:
+        """Return the stamp of the newest pair, or None."""
+        return self._pair_ns
+
+    @property
+    def arrived_s(self) -> float:
+        """Return when the newest pair came (``time.monotonic``); when the stream began, if none did."""
+        return self._arrived_s
 
     def newest_frame(self) -> RgbdFrame | None:
         """Decode and check the newest pair; None while there is none.

@@ -3,7 +3,8 @@
 
 A node fills four hooks (`setup`, `start`, `halt`, `teardown`). Callbacks run guarded: one bad message is
 counted, reported and dropped, it never ends the node. Time-outs and heartbeats run on a steady clock,
-so they keep going when simulated time stands still.
+so they keep going when simulated time stands still. What `setup` creates on the node (publishers,
+subscriptions, services, timers) is removed by the base when the node is cleaned up.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
@@ -25,7 +27,8 @@ from std_msgs.msg import Header
 from mu0_core.errors import Mu0Error
 from mu0_ros import params
 
-HEARTBEAT_PERIOD_S, DIAGNOSTICS_PERIOD_S = 0.1, 1.0
+HEARTBEAT_PERIOD_S, DIAGNOSTICS_PERIOD_S, LOG_PERIOD_S = 0.1, 1.0, 1.0
+_LAST_WORDS_S = 0.3
 
 
 class Mu0LifecycleNode(LifecycleNode):
@@ -40,15 +43,24 @@ class Mu0LifecycleNode(LifecycleNode):
         super().__init__(name)
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.settings = params.declare(self, settings)
-        self._autostart = self.declare_parameter("autostart", True).value
-        self.active = False
+        self._autostart = self.declare_parameter(
+            "autostart",
+            True,
+            ParameterDescriptor(
+                description="configure and activate at start; false = a lifecycle manager does",
+                read_only=True,
+            ),
+        ).value
+        self.active = self.configured = False
         self.counters: Counter[str] = Counter()
         self.facts: dict[str, str] = {}
         self._last_error = ""
+        self._logged_s: dict[str, float] = {}
         self._heartbeat = super().create_publisher(Header, "~/heartbeat", 1)
         self._diagnostics = super().create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(HEARTBEAT_PERIOD_S, self._beat, clock=self.steady)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self.steady)
+        self._own_entities = self._entities()
 
     # -- hooks -----------------------------------------------------------------------------------
 
@@ -62,13 +74,17 @@ class Mu0LifecycleNode(LifecycleNode):
         """Stop working; nothing may move after this because of this node."""
 
     def teardown(self) -> None:
-        """Release what `setup` made."""
+        """Release what `setup` made outside the node: threads, other nodes, action servers."""
 
     # -- life cycle ------------------------------------------------------------------------------
 
     def on_configure(self, state: State) -> TransitionCallbackReturn:
         """Run `setup`; any error is logged and leaves the node unconfigured."""
-        return self._transition("configure", self.setup)
+        self.configured = True
+        result = self._transition("configure", self.setup)
+        if result != TransitionCallbackReturn.SUCCESS:
+            self._clean()
+        return result
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         """Run `start`."""
@@ -86,13 +102,41 @@ class Mu0LifecycleNode(LifecycleNode):
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
         """Run `teardown`."""
-        return self._transition("clean up", self.teardown)
+        self._clean()
+        return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: State) -> TransitionCallbackReturn:
         """Run `halt` and `teardown`."""
-        self.active = False
-        self._transition("shut down", self.halt)
-        return self._transition("shut down", self.teardown)
+        self.stop()
+        return TransitionCallbackReturn.SUCCESS
+
+    def stop(self) -> None:
+        """Run `halt` if the node is active and `teardown` if it is configured."""
+        if self.active:
+            self.active = False
+            self._transition("halt", self.halt)
+        self._clean()
+
+    def _clean(self) -> None:
+        if not self.configured:
+            return
+        self.configured = False
+        self._transition("clean up", self.teardown)
+        for entity, destroy in self._entities().items():
+            if entity not in self._own_entities:
+                self._managed_entities.discard(entity)
+                destroy(entity)
+
+    def _entities(self) -> dict[Any, Callable[[Any], bool]]:
+        """Return everything created on this node with what destroys it."""
+        kinds = (
+            (self.publishers, self.destroy_publisher),
+            (self.subscriptions, self.destroy_subscription),
+            (self.services, self.destroy_service),
+            (self.clients, self.destroy_client),
+            (self.timers, self.destroy_timer),
+        )
+        return {entity: destroy for entities, destroy in kinds for entity in entities}
 
     def _transition(self, verb: str, hook: Callable[[], None]) -> TransitionCallbackReturn:
         try:
@@ -131,9 +175,13 @@ class Mu0LifecycleNode(LifecycleNode):
         return guarded
 
     def report(self, text: str) -> None:
-        """Log an error, at most once a second for the same text, and show it in diagnostics."""
+        """Log an error, at most once a second for its first words, and show it in diagnostics."""
         self._last_error = text
-        self.get_logger().error(text, throttle_duration_sec=1.0)
+        key, now_s = text[:40], self.steady_s()
+        if now_s - self._logged_s.get(key, -LOG_PERIOD_S) >= LOG_PERIOD_S:
+            self._logged_s = {k: t for k, t in self._logged_s.items() if now_s - t < LOG_PERIOD_S}
+            self._logged_s[key] = now_s
+            self.get_logger().error(text)
 
     def in_thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         """Run guarded work in a daemon thread."""
@@ -180,9 +228,9 @@ def run(make_node: Callable[[], Mu0LifecycleNode]) -> int:
     signal.signal(signal.SIGTERM, _signal_to_exit)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     node, code = None, 0
+    executor = SingleThreadedExecutor()
     try:
         node = make_node()
-        executor = SingleThreadedExecutor()
         executor.add_node(node)
         if node.autostart():
             executor.spin()
@@ -194,9 +242,18 @@ def run(make_node: Callable[[], Mu0LifecycleNode]) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not break the clean-up
         if node is not None:
-            if rclpy.ok():
-                node.guard("halt", node.halt)()  # publishes: needs a living context
-            node.guard("teardown", node.teardown)()
-            node.destroy_node()
+            _end(node, executor)
         rclpy.try_shutdown()
     return code
+
+
+def _end(node: Mu0LifecycleNode, executor: SingleThreadedExecutor) -> None:
+    """Halt while the context lives and give results that are due the time to leave."""
+    if node.active and rclpy.ok():
+        node.active = False
+        node.guard("halt", node.halt)()
+        end_s = node.steady_s() + _LAST_WORDS_S
+        while node.steady_s() < end_s:
+            executor.spin_once(timeout_sec=0.05)
+    node.stop()
+    node.destroy_node()

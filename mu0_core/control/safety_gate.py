@@ -85,7 +85,13 @@ class SafetyGate:
     # -- chunks ----------------------------------------------------------------------------------
 
     def submit(
-        self, chunk: ActionChunk, proprioception: Proprioception | None, now_ns: int
+        self,
+        chunk: ActionChunk,
+        proprioception: Proprioception | None,
+        now_ns: int,
+        *,
+        dry_run: bool = False,
+        speed_scale: float = 1.0,
     ) -> GateDecision:
         """Judge one chunk.
 
@@ -93,9 +99,11 @@ class SafetyGate:
             chunk: the proposal.
             proprioception: newest joint states, or None if there never were any.
             now_ns: time on the clock of the observation stamps.
+            dry_run: check this one but command nothing (the settings may say so for all).
+            speed_scale: of this chunk, 0..1, on top of that of the settings.
         """
         try:
-            timed, order, opening = self._judge(chunk, proprioception, now_ns)
+            timed, order, opening = self._judge(chunk, proprioception, now_ns, speed_scale)
         except ChunkRejected as rejection:
             return self._reject(rejection, now_ns)
         self._bad_in_a_row = 0
@@ -106,7 +114,7 @@ class SafetyGate:
         self.state = GateState.LIMITING if limited else GateState.PASSING
         self.cause, self.cause_message = "SUCCESS", ""
         message = f"slowed {timed.stretch:.2f} times" if limited else ""
-        if self.settings.dry_run:
+        if self.settings.dry_run or dry_run:
             return GateDecision(
                 outcome, "SUCCESS", "dry run", None, None, timed.stretch, timed.duration_s
             )
@@ -121,7 +129,11 @@ class SafetyGate:
         )
 
     def _judge(
-        self, chunk: ActionChunk, proprioception: Proprioception | None, now_ns: int
+        self,
+        chunk: ActionChunk,
+        proprioception: Proprioception | None,
+        now_ns: int,
+        speed_scale: float,
     ) -> tuple[TimedPath, list[int], np.ndarray | None]:
         if self.state == GateState.LATCHED:
             raise ChunkRejected(self.cause, f"latched: {self.cause_message}; call reset first")
@@ -140,7 +152,7 @@ class SafetyGate:
         opening = None if chunk.gripper_m is None else np.asarray(chunk.gripper_m, float)[:count]
         checks.check_gripper(opening, self.robot)
         limits, share = self.robot.limits, self.settings.limit_share
-        scale = self.settings.speed_scale
+        scale = self.settings.speed_scale * float(np.clip(speed_scale, 0.01, 1.0))
         timed = time_path(
             waypoints[: count + 1],
             chunk.step_period_s,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small deterministic stand-ins for selector, forecaster and action expert; no torch, no weights.
 
-``fault`` injects one: "delay" (0.5 s), "exception", "nan", "hang" (until the process ends); a count may
-follow, as in "nan:3", after which the fake behaves again.
+``fault`` injects one: "delay" (0.5 s), "exception", "out_of_memory", "nan", "hang" (until the process
+ends), "jump" (expert only: the chunk starts 0.5 rad away); a count may follow, as in "nan:3", after which
+the fake behaves again. An instruction with the word "stay" forecasts no motion, so its task ends well.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import time
 
 import numpy as np
 
-from mu0_core.errors import ConfigError, InferenceError
+from mu0_core.errors import ConfigError, InferenceError, NoQueryPointsError
 from mu0_core.robot.description import RobotDescription
 from mu0_core.spline.basis import bezier_knots
 from mu0_core.types import ActionChunk, Proprioception, QueryPoints, RgbdFrame, TraceForecast
 
-_FAULTS = ("", "none", "delay", "exception", "nan", "hang")
+_FAULTS = ("", "none", "delay", "exception", "out_of_memory", "nan", "hang", "jump")
 _DELAY_S = 0.5
 
 
@@ -40,6 +41,8 @@ class _Fault:
             time.sleep(_DELAY_S)
         elif self.kind == "exception":
             raise InferenceError("injected fault")
+        elif self.kind == "out_of_memory":
+            raise MemoryError("injected fault")
         elif self.kind == "hang":
             threading.Event().wait()
         return self.kind
@@ -49,7 +52,7 @@ class FakeSelector:
     """Takes a regular grid of pixels that have depth."""
 
     def select(self, frame: RgbdFrame, max_points: int) -> QueryPoints:
-        """Return up to ``max_points`` grid pixels."""
+        """Return up to ``max_points`` grid pixels; raises `NoQueryPointsError` without depth."""
         side = max(1, int(np.sqrt(max_points)))
         u, v = np.meshgrid(
             np.linspace(0.2, 0.8, side) * frame.intrinsics.width,
@@ -57,9 +60,12 @@ class FakeSelector:
         )
         uv = np.stack([u.ravel(), v.ravel()], axis=-1).astype(int)
         depth = frame.depth_m[uv[:, 1], uv[:, 0]]
+        uv, depth = uv[np.isfinite(depth)], depth[np.isfinite(depth)]
         n = len(uv)
+        if n == 0:
+            raise NoQueryPointsError("no grid pixel has depth")
         return QueryPoints(
-            uv.astype(np.float32), np.nan_to_num(depth, nan=1.0).astype(np.float32),
+            uv.astype(np.float32), depth.astype(np.float32),
             np.arange(n, dtype=np.uint32), np.zeros(n, np.uint16), np.zeros(n, np.uint8),
             frame.intrinsics.width, frame.intrinsics.height,
         )
@@ -81,7 +87,7 @@ class FakeForecaster:
         fault = self._fault.strike()
         n = len(query)
         control = np.zeros((n, 10, 3), np.float32)
-        control[..., 0] = np.linspace(0.0, 0.1, 10)
+        control[..., 0] = np.linspace(0.0, 0.0 if "stay" in instruction.split() else 0.1, 10)
         control[..., 2] = query.depth_m[:, None]
         if fault == "nan":
             control[0, 3, 1] = np.nan
@@ -112,6 +118,8 @@ class FakeExpert:
         positions[:, 0] += direction * 0.02 * np.arange(1, 17)
         if fault == "nan":
             positions[4, 2] = np.nan
+        elif fault == "jump":
+            positions[:, 0] += direction * 0.5
         return ActionChunk(
             self._robot.arm_joints, positions, np.full(16, self._robot.gripper.open_m), 0.1,
             min(forecast.stamp_ns, proprioception.stamp_ns), start_ns, sequence,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from mu0.msg import ErrorCode
 
 _MAX_TEXT = 400
+_NAMES = {getattr(ErrorCode, name): name for name in dir(type(ErrorCode)) if name.isupper()}
 
 
 def error_code(name: str = "SUCCESS", message: str = "", source: str = "") -> ErrorCode:
@@ -19,3 +20,8 @@ def error_from(exception: BaseException, source: str = "") -> ErrorCode:
     name = getattr(exception, "code", "UNKNOWN")
     text = str(exception) or type(exception).__name__
     return error_code(name if isinstance(name, str) else "UNKNOWN", text, source)
+
+
+def code_name(message: ErrorCode) -> str:
+    """Return the constant's name of a message; UNKNOWN for a value that has none."""
+    return _NAMES.get(message.value, "UNKNOWN")

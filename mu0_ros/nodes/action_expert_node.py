@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces and joint states in, one proposed `ActionChunk` for each forecast out."""
+"""Traces and joint states in, one proposed `ActionChunk` for each forecast out.
+
+Only the newest forecast counts: an older one that waits is dropped, and a chunk is not published when a
+newer forecast came or its task ended meanwhile. What goes wrong is told on ``faults``.
+"""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
 
-from mu0.msg import ActionChunk, ModelInfo, TraceArray
+from mu0.msg import ActionChunk, ErrorCode, ModelInfo, TaskStatus, TraceArray
 from sensor_msgs.msg import JointState
 
 from mu0_core.errors import StaleObservationError
@@ -14,11 +17,16 @@ from mu0_core.robot.description import load_robot
 from mu0_core.types import Proprioception
 from mu0_ros import backends, qos
 from mu0_ros.conversions.action_chunk import msg_from_chunk
+from mu0_ros.conversions.error_code import error_from
 from mu0_ros.conversions.joint_state import proprioception_from_joint_state
 from mu0_ros.conversions.trace import forecast_from_msg
+from mu0_ros.diagnostics import StageTimes
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
+from mu0_ros.observation_time import check_age
 from mu0_ros.params import parameter
+from mu0_ros.task_states import RUNNING
 from mu0_ros.tf import make_transform_source
+from mu0_ros.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -29,13 +37,16 @@ class ActionExpertParameters:
     model_id: str = parameter("mu0-embedded-fr3", "action expert in the registry")
     device: str = parameter("cpu", "torch device")
     backend: str = parameter("model", "model, or fake (a small motion, for tests)")
-    fake_fault: str = parameter("", "fault of the fake backend: none, delay, exception, nan, hang")
+    fake_fault: str = parameter("", "fault of the fake backend, see mu0_core/testing/fakes.py")
     seed: int = parameter(0, "of the action noise", low=0, high=2**31)
     max_state_age_s: float = parameter(
         0.25, "oldest joint states to act from", unit="s", low=0.01, high=5.0
     )
     max_trace_age_s: float = parameter(
         3.0, "oldest forecast to act on", unit="s", low=0.05, high=30.0
+    )
+    inference_timeout_s: float = parameter(
+        30.0, "leave a proposal behind that hangs for so long", unit="s", low=0.5, high=600.0
     )
     transform_source: str = parameter("auto", "tf2, topic (camera_pose), or auto")
 
@@ -47,67 +58,109 @@ class ActionExpertNode(Mu0LifecycleNode):
         super().__init__("action_expert", ActionExpertParameters)
 
     def setup(self) -> None:
-        """Load robot and model; make publishers and subscriptions."""
+        """Load robot and model; make publishers, subscriptions and worker."""
         p = self.settings
         self._robot = load_robot(p.robot)
-        self._expert = backends.make_expert(
-            p.backend, p.model_id, self._robot, p.device, p.fake_fault
-        )
+        self._load()
         self._transforms = make_transform_source(self, p.transform_source)
         self._state: Proprioception | None = None
+        self._state_arrived_s = float("-inf")
+        self._task = TaskStatus()
         self._sequence, self._round, self._task_key = 0, 0, b""
         self._newest: TraceArray | None = None
-        self._worker: threading.Thread | None = None
+        self._times = StageTimes(self.facts)
         self._chunks = self.create_lifecycle_publisher(ActionChunk, "action_chunk", qos.NEWEST)
         self._model_info = self.create_lifecycle_publisher(
             ModelInfo, "model_info_action", qos.LATCHED
         )
-        self.create_subscription(
-            JointState, "joint_states", self.guard("joint_states", self._on_joint_state),
-            qos.STATE_STREAM,
+        self._faults = self.create_lifecycle_publisher(ErrorCode, "faults", qos.COMMAND)
+        for kind, topic, callback, profile in (
+            (JointState, "joint_states", self._on_joint_state, qos.STATE_STREAM),
+            (TaskStatus, "task_status", self._on_task, qos.LATCHED),
+            (TraceArray, "traces", self._on_traces, qos.NEWEST),
+        ):
+            self.create_subscription(kind, topic, self.guard(topic, callback), profile)
+        self.create_timer(0.05, self.guard("schedule", self._schedule), clock=self.steady)
+        self._worker = Worker("propose", self._fail)
+
+    def teardown(self) -> None:
+        """Close the worker."""
+        if hasattr(self, "_worker"):
+            self._worker.close()
+
+    def _load(self) -> None:
+        p = self.settings
+        self._expert = backends.make_expert(
+            p.backend, p.model_id, self._robot, p.device, p.fake_fault
         )
-        self.create_subscription(
-            TraceArray, "traces", self.guard("traces", self._on_traces), qos.NEWEST
+        self._info = backends.model_info(
+            self._expert.model_id, ModelInfo.KIND_ACTION_EXPERT, p.device, 0,
+            embodiment=self._robot.name,
         )
+        self._info.header.stamp = self.get_clock().now().to_msg()
         self._info_due = True
-        self.create_timer(0.02, self.guard("schedule", self._schedule), clock=self.steady)
+
+    # -- inputs ----------------------------------------------------------------------------------
 
     def _on_joint_state(self, message: JointState) -> None:
         self._state = proprioception_from_joint_state(message, self._robot)
+        self._state_arrived_s = self.steady_s()
+
+    def _on_task(self, message: TaskStatus) -> None:
+        self._task = message
 
     def _on_traces(self, message: TraceArray) -> None:
         self._newest = message  # older work that has not begun is dropped
+        self._schedule()
+
+    def _is_over(self, message: TraceArray) -> bool:
+        """Say whether the task of a forecast has ended; one not heard of yet has not."""
+        return message.task_id == self._task.task_id and self._task.state not in RUNNING
+
+    # -- work ------------------------------------------------------------------------------------
 
     def _schedule(self) -> None:
         if not self.active:
             return
         if self._info_due:
-            self._model_info.publish(
-                backends.model_info(
-                    self._expert.model_id, ModelInfo.KIND_ACTION_EXPERT, self.settings.device, 0,
-                    embodiment=self._robot.name,
-                )
-            )
             self._info_due = False
-        busy = self._worker is not None and self._worker.is_alive()
-        if self._newest is None or busy:
+            self._model_info.publish(self._info)
+        if self._worker.busy_s > self.settings.inference_timeout_s:
+            self._abandon()
+        message = self._newest
+        if message is None or self._worker.busy:
             return
-        message, self._newest = self._newest, None
-        self._worker = self.in_thread("propose", lambda: self._propose(message))
+        self._newest = None
+        self._worker.try_start(lambda: self._propose(message))
+
+    def _abandon(self) -> None:
+        """Go on without a proposal that hangs; the model it holds is loaded anew."""
+        self._worker.abandon()
+        self._fail(TimeoutError(f"hung for {self.settings.inference_timeout_s} s"))
+        if self.settings.backend == "model":
+            self._worker.try_start(self._load)
+
+    def _fail(self, error: Exception) -> None:
+        self.counters[f"propose: {type(error).__name__}"] += 1
+        message = error_from(backends.as_inference_error(error), self.get_fully_qualified_name())
+        self.report(f"propose: {message.message}")
+        self._faults.publish(message)
+
+    def _fresh_state(self, now_ns: int) -> Proprioception:
+        allowed_s = self.settings.max_state_age_s
+        if self._state is None:
+            raise StaleObservationError("no joint states yet")
+        silent_s = self.steady_s() - self._state_arrived_s
+        if silent_s > allowed_s:  # also when the data clock stands still
+            raise StaleObservationError(f"no joint states for {silent_s:.3f} s, allowed {allowed_s}")
+        check_age("joint states", self._state.stamp_ns, now_ns, allowed_s)
+        return self._state
 
     def _propose(self, message: TraceArray) -> None:
-        started_s = self.steady_s()
-        forecast = forecast_from_msg(message)
-        state, now_ns = self._state, self.now_ns()
-        if state is None:
-            raise StaleObservationError("no joint states yet")
-        for name, stamp_ns, allowed_s in (
-            ("joint states", state.stamp_ns, self.settings.max_state_age_s),
-            ("forecast", forecast.stamp_ns, self.settings.max_trace_age_s),
-        ):
-            age_s = (now_ns - stamp_ns) * 1e-9
-            if not -0.1 <= age_s <= allowed_s:
-                raise StaleObservationError(f"{name}: {age_s:.3f} s old, allowed 0..{allowed_s}")
+        self._times.begin()
+        forecast, now_ns = forecast_from_msg(message), self.now_ns()
+        state = self._fresh_state(now_ns)
+        check_age("forecast", forecast.stamp_ns, now_ns, self.settings.max_trace_age_s)
         T_base_camera = self._transforms.lookup(
             self._robot.base_frame, forecast.frame_id, forecast.stamp_ns
         )
@@ -115,11 +168,15 @@ class ActionExpertNode(Mu0LifecycleNode):
         self._round = self._round + 1 if task_key == self._task_key else 1
         self._task_key = task_key
         self._sequence += 1
+        self._times.lap("observe")
         chunk = self._expert.propose(
             forecast, state, T_base_camera, start_ns=now_ns, sequence=self._sequence,
             seed=self.settings.seed * 1000 + self._round,
         )
-        self.facts["propose_ms"] = f"{(self.steady_s() - started_s) * 1e3:.1f}"
+        self._times.lap("propose")
+        if self._newest is not None or self._is_over(message):
+            self.counters["chunks dropped: newer forecast or task over"] += 1
+            return
         self._chunks.publish(msg_from_chunk(replace(chunk, task_id=task_key), self._robot.gripper))
 
 

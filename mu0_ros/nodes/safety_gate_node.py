@@ -29,9 +29,9 @@ from mu0_ros.conversions.joint_state import proprioception_from_joint_state
 from mu0_ros.conversions.trajectory import msg_from_trajectory
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
 from mu0_ros.params import parameter
+from mu0_ros.task_states import RUNNING
 
 _DEFAULT = GateSettings()
-_RUNNING = (TaskStatus.STATE_PERCEIVING, TaskStatus.STATE_EXECUTING)
 
 
 @dataclass(frozen=True)
@@ -133,17 +133,21 @@ class SafetyGateNode(Mu0LifecycleNode):
     def _on_chunk(self, message: ActionChunk) -> None:
         if not self.active:
             return
-        running = self._task.state in _RUNNING
+        running = self._task.state in RUNNING
         if self.settings.require_task and not (running and message.task_id == self._task.task_id):
             self._gate.counters["reject"] += 1
             self._gate.counters["no such task running"] += 1
             self._publish_status()
             return
         chunk = chunk_from_msg(message, self._robot.gripper)
-        decision = self._gate.submit(chunk, self._state, self.now_ns())
+        task = self._task
+        decision = self._gate.submit(
+            chunk, self._state, self.now_ns(), dry_run=task.dry_run,
+            speed_scale=task.speed_scale if task.speed_scale > 0 else 1.0,
+        )
         if decision.outcome is Outcome.REJECT:
             self.report(f"chunk {chunk.sequence} rejected: {decision.code}: {decision.message}")
-        elif not self._task.dry_run:
+        else:
             self._observation_ns = chunk.observation_ns
             if decision.arm is not None:
                 self._arm.publish(msg_from_trajectory(decision.arm))
@@ -152,9 +156,9 @@ class SafetyGateNode(Mu0LifecycleNode):
         self._publish_status()
 
     def _on_task(self, message: TaskStatus) -> None:
-        was_running = self._task.state in _RUNNING
+        was_running = self._task.state in RUNNING
         self._task = message
-        if was_running and message.state not in _RUNNING:
+        if was_running and message.state not in RUNNING:
             self._brake()
             self._publish_status()
 

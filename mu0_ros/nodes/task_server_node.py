@@ -2,7 +2,8 @@
 """One task at a time, asked for by service or action; it starts, watches and ends the loop.
 
 `TaskRun` holds the rules without ROS; the node translates. Service ``execute_task`` answers at once,
-action ``run_task`` gives feedback and can be cancelled, ``cancel_task`` reaches both.
+action ``run_task`` gives feedback and can be cancelled, ``cancel_task`` reaches both. An end is announced
+when the gate says that the arm is at rest.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from mu0.action import ExecuteTask as ExecuteTaskAction
-from mu0.msg import ActionChunk, SafetyStatus, TaskStatus, TraceArray
+from mu0.msg import ActionChunk, ErrorCode, QueryPoints, SafetyStatus, TaskStatus, TraceArray
 from mu0.srv import CancelTask, ExecuteTask
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.task import Future
@@ -24,19 +25,13 @@ from mu0_core.errors import RequestError
 from mu0_core.inference.instruction import checked_instruction, for_log
 from mu0_core.inference.monitor import MonitorSettings, RemainingMotionMonitor
 from mu0_ros import qos
-from mu0_ros.conversions.error_code import error_code, error_from
+from mu0_ros.conversions.error_code import code_name, error_code, error_from
+from mu0_ros.conversions.query_points import query_from_msg
 from mu0_ros.conversions.stamp import duration_from_s, ns_from_stamp, s_from_duration
 from mu0_ros.conversions.trace import forecast_from_msg
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
 from mu0_ros.params import parameter
-from mu0_ros.task_run import Counts, TaskLimits, TaskRun
-
-_STATES = {
-    "SUCCEEDED": TaskStatus.STATE_SUCCEEDED,
-    "CANCELED": TaskStatus.STATE_CANCELED,
-    "ABORTED": TaskStatus.STATE_ABORTED,
-}
-
+from mu0_ros.task_run import REST_TIMEOUT_S, Counts, TaskLimits, TaskRun
 
 @dataclass(frozen=True)
 class TaskServerParameters:
@@ -47,6 +42,7 @@ class TaskServerParameters:
     inference_timeout_s: float = parameter(
         15.0, "longest time without a new forecast or chunk", unit="s", low=0.5, high=300.0
     )
+    max_failures: int = parameter(3, "inference failures in a row that end a task", low=1, high=100)
     still_m: float = parameter(
         0.03, "forecast motion below which nothing is left to do", unit="m", low=0.001, high=0.5
     )
@@ -66,9 +62,11 @@ class TaskServerNode(Mu0LifecycleNode):
         self._lock = threading.RLock()
         self._run: TaskRun | None = None
         self._message = TaskStatus(state=TaskStatus.STATE_IDLE)
-        self._safety = SafetyStatus()
+        self._safety, self._heard_s = SafetyStatus(), float("-inf")
         self._status = self.create_lifecycle_publisher(TaskStatus, "task_status", qos.LATCHED)
+        self._points = self.create_lifecycle_publisher(QueryPoints, "query_points", qos.NEWEST)
         for kind, topic, callback, profile in (
+            (ErrorCode, "faults", self._on_fault, qos.COMMAND),
             (TraceArray, "traces", self._on_traces, qos.NEWEST),
             (ActionChunk, "action_chunk", self._on_chunk, qos.NEWEST),
             (SafetyStatus, "safety_status", self._on_safety, qos.LATCHED),
@@ -83,9 +81,15 @@ class TaskServerNode(Mu0LifecycleNode):
         self.create_timer(0.1, self.guard("watch", self._watch), clock=self.steady)
 
     def halt(self) -> None:
-        """End a running task; the gate brakes when it hears so."""
-        if hasattr(self, "_lock"):
-            self._end("ABORTED", "DEACTIVATED", "the task server was deactivated")
+        """End a running task: the gate brakes when it hears so, then the end is announced."""
+        with self._lock:
+            current = self._run
+            if current is None or current.closed:
+                return
+            self._finish("ABORTED", "DEACTIVATED", "the task server was deactivated")
+            self._publish()
+            time.sleep(min(max(self._safety.queue_duration, 0.0), REST_TIMEOUT_S))
+            current.closed = True
             self._publish()
 
     def teardown(self) -> None:
@@ -104,19 +108,23 @@ class TaskServerNode(Mu0LifecycleNode):
         with self._lock:
             if not self.active:
                 raise _refusal("NOT_READY", "the task server is not active")
-            if self._run is not None and self._run.end is None:
-                raise _refusal("BUSY", "another task is running")
+            if self._run is not None and not self._run.closed:
+                raise _refusal("BUSY", f"a task is running: {for_log(self._run.instruction)}")
             limits = TaskLimits.from_request(
                 s_from_duration(request.max_duration), float(request.speed_scale),
                 self.settings.max_duration_s, self.settings.inference_timeout_s,
-                self.settings.max_rejected_chunks,
+                self.settings.max_rejected_chunks, self.settings.max_failures,
             )
             instruction = checked_instruction(request.instruction)
+            if len(request.query_points.ids):
+                query_from_msg(request.query_points)
+                self._points.publish(request.query_points)
             self._monitor.reset()
-            judged = self._counts()
-            self._run = TaskRun(instruction, uuid.uuid4().bytes, limits, self.steady_s(), judged)
+            self._run = TaskRun(
+                instruction, uuid.uuid4().bytes, limits, self.steady_s(), self._counts()
+            )
             self._message = TaskStatus(
-                state=TaskStatus.STATE_EXECUTING, instruction=instruction,
+                instruction=instruction, progress=float("nan"),
                 task_id=UUID(uuid=np.frombuffer(self._run.task_id, np.uint8)),
                 speed_scale=limits.speed_scale, dry_run=request.dry_run,
             )
@@ -137,7 +145,7 @@ class TaskServerNode(Mu0LifecycleNode):
 
     def _on_goal(self, goal) -> GoalResponse:
         with self._lock:
-            free = self.active and (self._run is None or self._run.end is not None)
+            free = self.active and (self._run is None or self._run.closed)
         try:
             checked_instruction(goal.instruction)
         except RequestError as error:
@@ -160,6 +168,7 @@ class TaskServerNode(Mu0LifecycleNode):
         result.error = error_code(end.code, end.message, self.get_fully_qualified_name())
         result.outcome = ExecuteTaskAction.Result.OUTCOME_UNKNOWN  # nobody here knows the truth
         result.elapsed = duration_from_s(end.elapsed_s)
+        result.max_tracking_error = float("nan")  # the gate knows; it latches beyond its limit
         result.chunks_executed, result.chunks_rejected = begun.executed, begun.rejected
         finish = {"SUCCEEDED": handle.succeed, "CANCELED": handle.canceled}.get(end.state, handle.abort)
         if end.state == "CANCELED" and not handle.is_cancel_requested:
@@ -169,29 +178,33 @@ class TaskServerNode(Mu0LifecycleNode):
 
     def _feed(self, handle, begun: TaskRun, finished: Future) -> None:
         try:
-            while begun.end is None:
-                if handle.is_cancel_requested:
-                    self._end("CANCELED", "CANCELED", "cancelled by the action client")
-                    self._publish()
-                    break
+            while not begun.closed:
+                if handle.is_cancel_requested and begun.end is None:
+                    self._cancel(begun, "by the action client")
                 handle.publish_feedback(ExecuteTaskAction.Feedback(status=self._message))
                 time.sleep(0.1)
         finally:
             finished.set_result(None)
 
     def _on_goal_cancel(self, handle) -> CancelResponse:
-        return CancelResponse.ACCEPT
+        return CancelResponse.ACCEPT  # `_feed` sees it within 0.1 s
 
     def _on_cancel(self, request, response):
-        wanted = bytes(bytearray(request.task_id.uuid))
-        with self._lock:
-            current = self._run
-            named = current is not None and wanted in (bytes(16), current.task_id)
-            if named:
-                self._end("CANCELED", "CANCELED", "cancelled by service")
-        self._publish()
+        wanted, current = bytes(bytearray(request.task_id.uuid)), self._run
         response.error = error_code()
+        if current is not None and wanted in (bytes(16), current.task_id):
+            self._cancel(current, "by service")
+        elif wanted != bytes(16):
+            response.error = error_code(
+                "INVALID_REQUEST", f"no task {wanted.hex()}", self.get_fully_qualified_name()
+            )
         return response
+
+    def _cancel(self, current: TaskRun, who: str) -> None:
+        with self._lock:
+            if current is self._run:
+                self._finish("CANCELED", "CANCELED", f"cancelled {who}")
+        self._publish()
 
     # -- watching --------------------------------------------------------------------------------
 
@@ -199,77 +212,85 @@ class TaskServerNode(Mu0LifecycleNode):
         s = self._safety
         return Counts(s.chunks_accepted + s.chunks_limited, s.chunks_rejected)
 
-    def _mine(self, message) -> bool:
-        return (
-            self._run is not None
-            and self._run.end is None
-            and bytes(bytearray(message.task_id.uuid)) == self._run.task_id
-        )
+    def _mine(self, message: TraceArray | ActionChunk) -> bool:
+        return self._running() and bytes(bytearray(message.task_id.uuid)) == self._run.task_id
+
+    def _running(self) -> bool:
+        return self._run is not None and self._run.end is None
 
     def _on_traces(self, message: TraceArray) -> None:
         with self._lock:
             if not self._mine(message):
                 return
             forecast = forecast_from_msg(message)
-            self._run.saw_inference(self.steady_s())
-            self._message.progress = self._monitor.update(forecast)
-            self._message.trace_sequence = message.sequence
-            self._message.inference_time = float(forecast.inference_s)
-            self._message.observation_age = (self.now_ns() - ns_from_stamp(message.header.stamp)) * 1e-9
-            if self._message.progress >= 1.0:
-                self._end("SUCCEEDED", "SUCCESS", "no further motion is forecast")
+            self._run.saw_forecast(self.steady_s())
+            status = self._message
+            status.progress = float(self._monitor.update(forecast))
+            status.trace_sequence = message.sequence
+            status.inference_time = float(forecast.inference_s)
+            status.observation_age = (self.now_ns() - ns_from_stamp(message.header.stamp)) * 1e-9
+            if status.progress >= 1.0:
+                self._finish("SUCCEEDED", "SUCCESS", "no further motion is forecast")
         self._publish()
 
     def _on_chunk(self, message: ActionChunk) -> None:
         with self._lock:
             if self._mine(message):
-                self._run.saw_inference(self.steady_s())
+                self._run.saw_chunk(self.steady_s())
                 self._message.chunk_sequence = message.sequence
+
+    def _on_fault(self, message: ErrorCode) -> None:
+        with self._lock:
+            if self._running():
+                self._run.saw_fault(code_name(message), message.message, self.steady_s())
+        self._publish()
 
     def _on_safety(self, message: SafetyStatus) -> None:
         with self._lock:
-            self._safety = message
+            self._safety, self._heard_s = message, self.steady_s()
             self._message.queue_duration = message.queue_duration
-            if self._run is None or self._run.end is not None:
-                return
-            cause = (message.cause.value, message.cause.message)
-            self._run.saw_gate(
-                self._counts(), message.state == SafetyStatus.STATE_LATCHED, cause,
-                message.queue_duration > 0, self.steady_s(),
-            )
-            self._after_rules()
+            if self._running():
+                self._run.saw_gate(
+                    self._counts(), message.state == SafetyStatus.STATE_LATCHED,
+                    (code_name(message.cause), message.cause.message),
+                    message.queue_duration > 0, self._heard_s,
+                )
 
     def _watch(self) -> None:
         with self._lock:
-            if self._run is not None and self._run.end is None:
+            if self._running():
                 self._run.check_time(self.steady_s())
-                self._after_rules()
+            if self._run is not None:
+                self._run.close_at_rest(
+                    self._safety.queue_duration, self._heard_s, self.steady_s()
+                )
         self._publish()
 
-    def _after_rules(self) -> None:
-        if self._run.end is not None and self._message.state == TaskStatus.STATE_EXECUTING:
-            self._show_end()
-            self._publish()
-
-    def _end(self, state: str, code: str, message: str) -> None:
-        with self._lock:
-            if self._run is not None and self._run.end is None:
-                self._run.finish(state, code, message, self.steady_s())
-                self._show_end()
-
-    def _show_end(self) -> None:
-        end = self._run.end
-        self._message.state = _STATES[end.state]
-        self._message.error = error_code(end.code, end.message, self.get_fully_qualified_name())
-        self._message.elapsed = duration_from_s(end.elapsed_s)
-        self.get_logger().info(f"task {end.state.lower()}: {end.code} {end.message}")
+    def _finish(self, state: str, code: str, message: str) -> None:
+        if self._run is not None:
+            self._run.finish(state, code, message, self.steady_s())
 
     def _publish(self) -> None:
+        """Publish the status of the task as its rules see it."""
         with self._lock:
-            self._message.header.stamp = self.get_clock().now().to_msg()
-            if self._run is not None and self._run.end is None:
-                self._message.elapsed = duration_from_s(self.steady_s() - self._run.started_s)
-            self._status.publish(self._message)
+            message, current = self._message, self._run
+            message.header.stamp = self.get_clock().now().to_msg()
+            if current is not None:
+                state = getattr(TaskStatus, f"STATE_{current.phase}")
+                if current.closed and message.state != state:
+                    end = current.end
+                    self.get_logger().info(f"task {end.state.lower()}: {end.code} {end.message}")
+                message.state = state
+                code, text, elapsed_s = "SUCCESS", "", self.steady_s() - current.started_s
+                if current.end is not None:
+                    code, text, elapsed_s = (
+                        current.end.code, current.end.message, current.end.elapsed_s
+                    )
+                elif current.fault is not None:
+                    code, text = current.fault
+                message.error = error_code(code, text, self.get_fully_qualified_name())
+                message.elapsed = duration_from_s(elapsed_s)
+            self._status.publish(message)
 
 
 def _refusal(code: str, message: str) -> RequestError:

@@ -2,30 +2,40 @@
 """RGB-D and an instruction in, `TraceArray` out: the world model's node.
 
 While a task runs it forecasts once per motion, on an image taken after the arm came to rest. Services
-forecast without moving anything, choose query points, and load another model of the registry.
+forecast without moving anything, choose query points, and load another model of the registry. What goes
+wrong is told on ``faults``, so that the task server can name the cause.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from mu0.msg import ModelInfo, SafetyStatus, TaskStatus, TraceArray
+from mu0.msg import ErrorCode, ModelInfo, QueryPoints, SafetyStatus, TaskStatus, TraceArray
 from mu0.srv import LoadModel, PredictTraces, SelectQueryPoints
+from rclpy.task import Future
 
-from mu0_core.errors import ObservationError, RequestError, StaleObservationError
-from mu0_core.types import QueryPoints, RgbdFrame
+from mu0_core.errors import RequestError, StaleObservationError
+from mu0_core.inference.instruction import checked_instruction
+from mu0_core.types import RgbdFrame
 from mu0_ros import backends, qos
 from mu0_ros.camera_stream import CameraStream
 from mu0_ros.conversions.error_code import error_code, error_from
-from mu0_ros.conversions.query_points import msg_from_query, query_from_msg
-from mu0_ros.conversions.stamp import ns_from_stamp
+from mu0_ros.conversions.query_points import msg_from_query
+from mu0_ros.conversions.stamp import ns_from_stamp, stamp_from_ns
 from mu0_ros.conversions.trace import msg_from_forecast
+from mu0_ros.diagnostics import StageTimes
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
+from mu0_ros.observation_time import check_age
 from mu0_ros.params import parameter
 from mu0_ros.replan import ReplanRule
+from mu0_ros.task_states import RUNNING
+from mu0_ros.worker import Worker
 
-_RUNNING = (TaskStatus.STATE_PERCEIVING, TaskStatus.STATE_EXECUTING)
+_MAX_HYPOTHESES = 16
 
 
 @dataclass(frozen=True)
@@ -35,24 +45,31 @@ class TraceForecasterParameters:
     model_id: str = parameter("mu0-embedded", "world model in the registry")
     device: str = parameter("cpu", "torch device")
     backend: str = parameter("model", "model, or fake (straight lines, for tests)")
-    fake_fault: str = parameter("", "fault of the fake backend: none, delay, exception, nan, hang")
+    fake_fault: str = parameter("", "fault of the fake backend, see mu0_core/testing/fakes.py")
     max_points: int = parameter(32, "most query points per forecast", low=1, high=256)
     num_samples: int = parameter(1, "sampled futures; more give a spread", low=1, high=16)
     seed: int = parameter(0, "of the sampling noise", low=0, high=2**31)
     replan_lead_s: float = parameter(
-        0.0, "forecast when this much motion is left", unit="s", low=0.0, high=5.0
+        0.0, "forecast when this much motion is left (0 = at rest)", unit="s", low=0.0, high=5.0
     )
-    settle_s: float = parameter(
-        0.1, "rest before an image is used", unit="s", low=0.0, high=2.0
-    )
+    settle_s: float = parameter(0.1, "rest before an image is used", unit="s", low=0.0, high=2.0)
     answer_timeout_s: float = parameter(
         6.0, "forecast again when no chunk was judged for so long", unit="s", low=0.1, high=60.0
+    )
+    inference_timeout_s: float = parameter(
+        30.0, "leave a forecast behind that hangs for so long", unit="s", low=0.5, high=600.0
     )
     max_image_age_s: float = parameter(
         1.0, "oldest image to start a forecast from", unit="s", low=0.05, high=10.0
     )
     sync_slop_s: float = parameter(
         0.02, "largest time between a colour and a depth image", unit="s", low=0.0, high=0.5
+    )
+    min_depth_m: float = parameter(
+        0.05, "plausible median of a depth image", unit="m", low=0.0, high=100.0
+    )
+    max_depth_m: float = parameter(
+        10.0, "plausible median of a depth image", unit="m", low=0.0, high=100.0
     )
 
 
@@ -63,49 +80,51 @@ class TraceForecasterNode(Mu0LifecycleNode):
         super().__init__("trace_forecaster", TraceForecasterParameters)
 
     def setup(self) -> None:
-        """Load the model; make publishers, subscriptions and services."""
+        """Load the model; make publishers, subscriptions, services, camera and worker."""
         p = self.settings
         self._selector = backends.make_selector(p.backend)
-        self._forecaster = backends.make_forecaster(p.backend, p.model_id, p.device, p.fake_fault)
-        self._model_lock = threading.Lock()
+        self._load(p.model_id)
         self._task = TaskStatus()
         self._rule = ReplanRule(p.replan_lead_s, p.settle_s, p.answer_timeout_s)
-        self._sequence, self._round = 0, 0
-        self._worker: threading.Thread | None = None
-        self._camera = CameraStream(self, p.sync_slop_s)
+        self._schedule_lock = threading.Lock()
+        self._sequence, self._round, self._blind_since_s = 0, 0, 0.0
+        self._wanted_points: QueryPoints | None = None
+        self._times = StageTimes(self.facts)
         self._traces = self.create_lifecycle_publisher(TraceArray, "traces", qos.NEWEST)
         self._model_info = self.create_lifecycle_publisher(ModelInfo, "model_info", qos.LATCHED)
-        self.create_subscription(
-            TaskStatus, "task_status", self.guard("task_status", self._on_task), qos.LATCHED
-        )
-        self.create_subscription(
-            SafetyStatus, "safety_status", self.guard("safety_status", self._on_gate), qos.LATCHED
-        )
+        self._faults = self.create_lifecycle_publisher(ErrorCode, "faults", qos.COMMAND)
+        for kind, topic, callback, profile in (
+            (TaskStatus, "task_status", self._on_task, qos.LATCHED),
+            (SafetyStatus, "safety_status", self._on_gate, qos.LATCHED),
+            (QueryPoints, "query_points", self._on_query_points, qos.NEWEST),
+            (ErrorCode, "faults", self._on_fault, qos.COMMAND),
+        ):
+            self.create_subscription(kind, topic, self.guard(topic, callback), profile)
         self.create_service(PredictTraces, "predict_traces", self._on_predict)
         self.create_service(SelectQueryPoints, "select_query_points", self._on_select)
         self.create_service(LoadModel, "load_model", self._on_load)
-        self.create_timer(0.02, self.guard("schedule", self._schedule), clock=self.steady)
-
-    def start(self) -> None:
-        """Tell everybody which model this is, once the publisher is active."""
-        self.create_timer(0.5, self.guard("model_info", self._publish_info), clock=self.steady)
-        self._info_due = True
+        schedule = self.guard("schedule", self._schedule)
+        self.create_timer(0.05, schedule, clock=self.steady)
+        self._worker = Worker("forecast", lambda error: self._fail("forecast", error))
+        self._camera = CameraStream(
+            self, p.sync_slop_s, (p.min_depth_m, p.max_depth_m), on_pair=schedule
+        )
 
     def teardown(self) -> None:
-        """Close the camera."""
+        """Close camera and worker."""
         if hasattr(self, "_camera"):
             self._camera.close()
+            self._worker.close()
+            del self._camera
 
-    def _publish_info(self) -> None:
-        if self._info_due and self.active:
-            self._model_info.publish(self._info_message())
-            self._info_due = False
-
-    def _info_message(self) -> ModelInfo:
-        return backends.model_info(
-            self._forecaster.model_id, ModelInfo.KIND_WORLD_MODEL, self.settings.device,
-            self.settings.max_points,
+    def _load(self, model_id: str) -> None:
+        p = self.settings
+        forecaster = backends.make_forecaster(p.backend, model_id, p.device, p.fake_fault)
+        info = backends.model_info(
+            forecaster.model_id, ModelInfo.KIND_WORLD_MODEL, p.device, p.max_points
         )
+        info.header.stamp = self.get_clock().now().to_msg()
+        self._forecaster, self._info, self._info_due = forecaster, info, True
 
     # -- schedule --------------------------------------------------------------------------------
 
@@ -119,105 +138,154 @@ class TraceForecasterNode(Mu0LifecycleNode):
         judged = message.chunks_accepted + message.chunks_limited + message.chunks_rejected
         self._rule.on_gate(ns_from_stamp(message.header.stamp), message.queue_duration, judged)
 
-    def _schedule(self) -> None:
-        if not self.active or self._task.state not in _RUNNING:
-            return
-        if self._worker is not None and self._worker.is_alive():
-            return
-        stamp_ns = self._camera.newest_stamp_ns()
-        if stamp_ns is None or not self._rule.ready(stamp_ns, self.steady_s()):
-            return
-        task = self._task
-        self._rule.on_forecast(self.steady_s())
-        self._worker = self.in_thread("forecast", lambda: self._forecast_for(task))
+    def _on_query_points(self, message: QueryPoints) -> None:
+        self._wanted_points = message  # for the next forecast only: they belong to one image
 
-    def _forecast_for(self, task: TaskStatus) -> None:
+    def _on_fault(self, message: ErrorCode) -> None:
+        if message.source != self.get_fully_qualified_name():
+            self._rule.on_failure(self.steady_s())  # no chunk will come
+
+    def _schedule(self) -> None:
+        """Start a forecast if one is due; called for each new image and by a steady timer."""
+        if not self.active:
+            return
+        with self._schedule_lock:
+            if self._info_due:
+                self._info_due = False
+                self._model_info.publish(self._info)
+            if self._worker.busy_s > self.settings.inference_timeout_s:
+                self._abandon()
+            if self._task.state not in RUNNING or self._worker.busy:
+                return
+            stamp_ns = self._camera.newest_stamp_ns()
+            self._watch_camera(stamp_ns)
+            if stamp_ns is None or not self._rule.ready(stamp_ns, self.steady_s()):
+                return
+            task, begun_s = self._task, time.monotonic()
+            self._rule.on_forecast(self.steady_s())
+            if not self._worker.try_start(lambda: self._forecast_for(task, begun_s)):
+                self._rule.on_failure(self.steady_s())  # a service was quicker
+
+    def _watch_camera(self, stamp_ns: int | None) -> None:
+        """Tell when no new pair of images comes while a task runs, also when the data clock stands."""
+        now_s = time.monotonic()
+        silent_s = now_s - self._camera.arrived_s
+        if silent_s > self.settings.max_image_age_s and now_s - self._blind_since_s > 0.5:
+            self._blind_since_s = now_s
+            last = "none ever came" if stamp_ns is None else f"last stamp {stamp_ns} ns"
+            self._fail(
+                "camera", StaleObservationError(f"no new colour-depth pair for {silent_s:.2f} s ({last})")
+            )
+
+    def _abandon(self) -> None:
+        """Go on without a forecast that hangs; the model it holds is loaded anew."""
+        self._worker.abandon()
+        self._fail("forecast", TimeoutError(f"hung for {self.settings.inference_timeout_s} s"))
+        if self.settings.backend == "model":
+            model_id = self._forecaster.model_id
+            self._worker.try_start(lambda: self._load(model_id))
+
+    def _fail(self, where: str, error: Exception) -> None:
+        self.counters[f"{where}: {type(error).__name__}"] += 1
+        message = error_from(backends.as_inference_error(error), self.get_fully_qualified_name())
+        self.report(f"{where}: {message.message}")
+        self._rule.on_failure(self.steady_s())
+        self._faults.publish(message)
+
+    # -- the worker's thread ---------------------------------------------------------------------
+
+    def _forecast_for(self, task: TaskStatus, begun_s: float) -> None:
+        self._times.begin()
         frame = self._fresh_frame()
-        started_s = self.steady_s()
-        query = self._selector.select(frame, self.settings.max_points)
-        selected_s = self.steady_s()
+        self._times.lap("decode")
+        wanted, self._wanted_points = self._wanted_points, None
+        query = backends.choose_points(self._selector, wanted, frame, self.settings.max_points)
+        self._times.lap("select")
         self._round += 1
         self._sequence += 1
-        with self._model_lock:
-            forecast = self._forecaster.forecast(
-                frame, task.instruction, query, num_samples=self.settings.num_samples,
-                seed=self.settings.seed * 1000 + self._round, sequence=self._sequence,
-            )
-        self.facts["select_ms"] = f"{(selected_s - started_s) * 1e3:.1f}"
-        self.facts["forecast_ms"] = f"{forecast.inference_s * 1e3:.1f}"
-        if self._task.task_id == task.task_id and self._task.state in _RUNNING:
+        forecast = self._forecaster.forecast(
+            frame, task.instruction, query, num_samples=self.settings.num_samples,
+            seed=self.settings.seed * 1000 + self._round, sequence=self._sequence,
+        )
+        self._times.lap("forecast")
+        if self._task.task_id == task.task_id and self._task.state in RUNNING:
             self._traces.publish(msg_from_forecast(forecast, task.task_id))
+            total_s = time.monotonic() - begun_s
+            self._times.add("image_to_traces_without_model", total_s - forecast.inference_s)
 
     def _fresh_frame(self) -> RgbdFrame:
-        """Return the newest frame.
-
-        Raises:
-            StaleObservationError: there is none, or it is too old or from the future.
-        """
         frame = self._camera.newest_frame()
         if frame is None:
             raise StaleObservationError("no synchronised colour, depth and camera_info yet")
-        age_s = (self.now_ns() - frame.stamp_ns) * 1e-9
-        if not -0.1 <= age_s <= self.settings.max_image_age_s:
-            raise StaleObservationError(
-                f"newest image is {age_s:.3f} s old, allowed 0..{self.settings.max_image_age_s}; "
-                f"node clock {self.now_ns()} ns, image clock {frame.stamp_ns} ns"
-            )
+        check_age("image", frame.stamp_ns, self.now_ns(), self.settings.max_image_age_s)
         return frame
 
     # -- services --------------------------------------------------------------------------------
 
-    def _query(self, message, frame: RgbdFrame) -> QueryPoints:
-        if len(message.ids) == 0:
-            return self._selector.select(frame, self.settings.max_points)
-        query = query_from_msg(message)
-        if len(query) > self.settings.max_points:
-            raise RequestError(f"{len(query)} query points, at most {self.settings.max_points}")
-        if (query.width, query.height) != (frame.intrinsics.width, frame.intrinsics.height):
-            raise ObservationError(
-                f"query points refer to {query.width}x{query.height} pixels, the image has "
-                f"{frame.intrinsics.width}x{frame.intrinsics.height}"
+    async def _in_worker(self, work: Callable[[Any, Any], None], request: Any, response: Any) -> Any:
+        """Answer a service from the worker's thread; BUSY while it computes something else."""
+        finished = Future(executor=self.executor)
+
+        def job() -> None:
+            try:
+                work(request, response)
+                response.error = error_code()
+            except Exception as error:
+                error = backends.as_inference_error(error)
+                response.error = error_from(error, self.get_fully_qualified_name())
+            finally:
+                finished.set_result(None)
+
+        if not self.active:
+            response.error = error_code("NOT_READY", "the node is not active")
+        elif self._worker.try_start(job):
+            await finished
+        else:
+            response.error = error_code("BUSY", "another forecast is being computed")
+        return response
+
+    async def _on_predict(self, request, response):
+        return await self._in_worker(self._predict, request, response)
+
+    async def _on_select(self, request, response):
+        return await self._in_worker(self._select, request, response)
+
+    async def _on_load(self, request, response):
+        return await self._in_worker(self._load_for, request, response)
+
+    def _predict(self, request, response) -> None:
+        instruction = checked_instruction(request.instruction)
+        count = max(1, request.num_hypotheses)
+        if count > _MAX_HYPOTHESES:
+            raise RequestError(f"{count} hypotheses, at most {_MAX_HYPOTHESES}")
+        frame = self._fresh_frame()
+        limit = self.settings.max_points
+        query = backends.choose_points(self._selector, request.query_points, frame, limit)
+        self._sequence += 1
+        first = request.seed % 2**31 if request.seed else self._sequence
+        response.hypotheses = [
+            msg_from_forecast(
+                self._forecaster.forecast(
+                    frame, instruction, query, seed=first + k, sequence=self._sequence
+                )
             )
-        return backends.with_depth(query, frame)
+            for k in range(count)
+        ]
 
-    def _on_predict(self, request, response):
-        try:
-            frame = self._fresh_frame()
-            query = self._query(request.query_points, frame)
-            with self._model_lock:
-                for k in range(max(1, request.num_hypotheses)):
-                    forecast = self._forecaster.forecast(
-                        frame, request.instruction, query, seed=request.seed % 2**31 + k
-                    )
-                    response.hypotheses.append(msg_from_forecast(forecast))
-            response.error = error_code()
-        except Exception as error:
-            response.error = error_from(error, self.get_fully_qualified_name())
-        return response
+    def _select(self, request, response) -> None:
+        if request.prompt.strip():
+            raise RequestError("this selector chooses points from the image alone: leave prompt empty")
+        frame = self._fresh_frame()
+        limit = self.settings.max_points
+        count = min(request.max_points or limit, limit)
+        response.query_points = msg_from_query(self._selector.select(frame, count))
+        response.query_points.header.frame_id = frame.frame_id
+        response.query_points.header.stamp = stamp_from_ns(frame.stamp_ns)
 
-    def _on_select(self, request, response):
-        try:
-            frame = self._fresh_frame()
-            count = request.max_points or self.settings.max_points
-            response.query_points = msg_from_query(self._selector.select(frame, count))
-            response.query_points.header.frame_id = frame.frame_id
-            response.error = error_code()
-        except Exception as error:
-            response.error = error_from(error, self.get_fully_qualified_name())
-        return response
-
-    def _on_load(self, request, response):
-        p = self.settings
-        try:
-            loaded = backends.make_forecaster(p.backend, request.model_id, p.device, p.fake_fault)
-            with self._model_lock:
-                self._forecaster = loaded  # the old model serves until here
-            response.info = self._info_message()
-            response.error = error_code()
-            self._info_due = True
-        except Exception as error:
-            response.error = error_from(error, self.get_fully_qualified_name())
-        return response
+    def _load_for(self, request, response) -> None:
+        backends.check_registered(request.model_id)
+        self._load(request.model_id)  # the old model is kept when this fails
+        response.info = self._info
 
 
 def main() -> None:

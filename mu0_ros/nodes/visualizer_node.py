@@ -16,7 +16,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from mu0_core.errors import ObservationError
-from mu0_core.inference.overlay import draw_traces
+from mu0_core.evaluation.overlay import draw_forecast
 from mu0_core.types import CameraIntrinsics, TraceForecast
 from mu0_ros import qos
 from mu0_ros.conversions.camera import intrinsics_from_info
@@ -24,7 +24,7 @@ from mu0_ros.conversions.image import image_from_rgb, rgb_from_image
 from mu0_ros.conversions.stamp import ns_from_stamp
 from mu0_ros.conversions.trace import forecast_from_msg
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
-from mu0_ros.markers import cloud_from_forecast, markers_from_forecast
+from mu0_ros.markers import trace_cloud, trace_markers
 from mu0_ros.params import parameter
 
 
@@ -32,7 +32,7 @@ from mu0_ros.params import parameter
 class VisualizerParameters:
     """Parameters of the node."""
 
-    num_samples: int = parameter(33, "points drawn on each trace", low=2, high=257)
+    num_samples: int = parameter(33, "points on each trace of markers and cloud", low=2, high=257)
     max_rate_hz: float = parameter(
         5.0, "forecasts shown at most", unit="Hz", low=0.1, high=30.0
     )
@@ -56,35 +56,17 @@ class VisualizerNode(Mu0LifecycleNode):
         self._markers = self.create_lifecycle_publisher(MarkerArray, "traces/markers", qos.NEWEST)
         self._points = self.create_lifecycle_publisher(PointCloud2, "traces/points", qos.NEWEST)
         self._overlay = self.create_lifecycle_publisher(Image, "traces/overlay", qos.NEWEST)
-        self._subscriptions_made = [
-            self.create_subscription(
-                TraceArray, "traces", self.guard("traces", self._on_traces), qos.NEWEST
-            ),
-            self.create_subscription(
-                CameraInfo, "color/camera_info", self.guard("camera_info", self._on_info),
-                qos.SENSOR,
-            ),
-        ]
-        self._look_timer = self.create_timer(
-            0.2, self.guard("look", self._follow_interest), clock=self.steady
+        self.create_subscription(
+            TraceArray, "traces", self.guard("traces", self._on_traces), qos.NEWEST
         )
+        self.create_subscription(
+            CameraInfo, "color/camera_info", self.guard("camera_info", self._on_info), qos.SENSOR
+        )
+        self.create_timer(0.2, self.guard("look", self._follow_interest), clock=self.steady)
 
     def halt(self) -> None:
         """Let go of the images."""
-        if hasattr(self, "_colour"):
-            self._follow_interest()
-
-    def teardown(self) -> None:
-        """Remove what `setup` made."""
-        if not hasattr(self, "_look_timer"):
-            return
         self._follow_interest()
-        self.destroy_timer(self._look_timer)
-        for subscription in self._subscriptions_made:
-            self.destroy_subscription(subscription)
-        for publisher in (self._markers, self._points, self._overlay):
-            self.destroy_publisher(publisher)
-        del self._look_timer, self._colour
 
     def _wanted(self, publisher) -> bool:
         return self.active and publisher.get_subscription_count() > 0
@@ -119,9 +101,9 @@ class VisualizerNode(Mu0LifecycleNode):
         self._shown_s = now_s
         forecast, count = forecast_from_msg(message), self.settings.num_samples
         if wanted[0]:
-            self._markers.publish(markers_from_forecast(forecast, count))
+            self._markers.publish(trace_markers(forecast, message.header, count))
         if wanted[1]:
-            self._points.publish(cloud_from_forecast(forecast, count))
+            self._points.publish(trace_cloud(forecast, message.header, count))
         if wanted[2]:
             self._overlay.publish(self._draw(forecast))
 
@@ -138,8 +120,7 @@ class VisualizerNode(Mu0LifecycleNode):
                 if image is None
                 else "no camera_info yet"
             )
-        drawn = draw_traces(rgb_from_image(image), forecast, self._camera, self.settings.num_samples)
-        message = image_from_rgb(drawn)
+        message = image_from_rgb(draw_forecast(rgb_from_image(image), forecast, self._camera))
         message.header = image.header
         return message
 

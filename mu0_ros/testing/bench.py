@@ -60,9 +60,7 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         for node in reversed(self._nodes):
             if isinstance(node, Mu0LifecycleNode):
-                node.halt()
-                node.teardown()
-        self.spin_for(0.05)
+                node.stop()
         for node in reversed(self._nodes):
             self.executor.remove_node(node)
             node.destroy_node()

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mu0 benchmark``: latency of the forecast by stage, and the optimised path against the plain one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mu0_core.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--model", default="mu0-embedded", help="model id")
+    parser.add_argument("--points", type=int, default=16, help="query points (default 16)")
+    parser.add_argument("--runs", type=int, default=30, help="measured runs (default 30)")
+    parser.add_argument("--threads", type=int, default=2, help="torch threads (default 2)")
+    parser.add_argument("--release-size", action="store_true", help="random release weights on CUDA, bf16")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print a table of p50 and p95 in milliseconds."""
+    import torch
+
+    if args.runs < 3:
+        raise ConfigError(f"--runs {args.runs}: at least 3")
+    torch.set_num_threads(args.threads)
+    rows = _release(args) if args.release_size else _embedded(args)
+    print(f"{_machine()}, {args.threads} threads, {args.points} points, {args.runs} runs\n")
+    print("| stage | p50 ms | p95 ms |\n|---|---|---|")
+    for name, times in rows.items():
+        print(f"| {name} | {np.percentile(times, 50):.1f} | {np.percentile(times, 95):.1f} |")
+    ratios = _ratios(rows)
+    for name, value in ratios.items():
+        print(f"\n{name}: {value:.2f}")
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        table = {
+            n: {"p50_ms": float(np.percentile(t, 50)), "p95_ms": float(np.percentile(t, 95))}
+            for n, t in rows.items()
+        }
+        args.json.write_text(
+            json.dumps({"machine": _machine(), "stages": table, "ratios": ratios}, indent=2) + "\n"
+        )
+    return 0
+
+
+def _interleaved(work: dict[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:
+    """Time callables in turn, so that a drifting machine hits all alike; one warm-up each."""
+    times: dict[str, list[float]] = {name: [] for name in work}
+    for call in work.values():
+        call()
+    for _ in range(runs):
+        for name, call in work.items():
+            start = time.perf_counter()
+            call()
+            times[name].append((time.perf_counter() - start) * 1e3)
+    return times
+
+
+def _embedded(args: argparse.Namespace) -> dict[str, list[float]]:
+    import torch
+
+    from mu0_core.inference import runtime
+    from mu0_core.model.noise import seeded_noise
+    from mu0_core.model.plain import plain_sample
+    from mu0_core.simulation.world import TableWorld
+
+    world = TableWorld()
+    world.reset(50_000)
+    frame, instruction = world.render(), "put the red cube in the bowl"
+    selector, forecaster = runtime.make_selector(), runtime.load_forecaster(args.model)
+    query = selector.select(frame, args.points)
+    model = forecaster.model
+    images = torch.rand(1, 3, model.config.image_size, model.config.image_size)
+    tokens = torch.randint(0, 1000, (1, 10))
+    mask = torch.ones_like(tokens, dtype=torch.bool)
+    points = torch.cat([torch.rand(1, args.points, 2) * 2 - 1, torch.ones(1, args.points, 1)], -1)
+    noise = seeded_noise([0], 5, args.points, model.config.trace_bspline_n_ctrl)
+
+    @torch.no_grad()
+    def optimised() -> None:
+        image = model.encode_image(images)
+        prefix = model.encode_prefix(image, tokens, mask, with_hidden=False)
+        features = model.point_features(image, points[..., :2])
+        model.sample(prefix, features, points, num_samples=5, noise=noise)
+
+    image = model.encode_image(images)
+    with torch.no_grad():
+        prefix = model.encode_prefix(image, tokens, mask, with_hidden=False)
+        features = model.point_features(image, points[..., :2])
+        stages = {
+            "query points": lambda: selector.select(frame, args.points),
+            "vision tower": lambda: model.encode_image(images),
+            "language model": lambda: model.encode_prefix(image, tokens, mask, with_hidden=False),
+            "trace expert, 1 sample": lambda: model.sample(
+                prefix, features, points, num_samples=1, noise=noise[:, :1]
+            ),
+            "trace expert, 5 samples": lambda: model.sample(
+                prefix, features, points, num_samples=5, noise=noise
+            ),
+            "forecast, 1 sample": lambda: forecaster.forecast(frame, instruction, query),
+            "forecast, 5 samples": lambda: forecaster.forecast(
+                frame, instruction, query, num_samples=5
+            ),
+            "optimised, 5 samples": optimised,
+            "plain, 5 samples": lambda: plain_sample(model, images, tokens, mask, points, noise),
+        }
+        times = _interleaved(stages, args.runs)
+    world.close()
+    return times
+
+
+def _release(args: argparse.Namespace) -> dict[str, list[float]]:
+    import torch
+
+    from mu0_core.model.release import RELEASE_SIZES, RELEASE_CONFIG
+    from mu0_core.model.world_model import WorldModel
+
+    if not torch.cuda.is_available():
+        raise ConfigError("--release-size needs a CUDA device, and there is none")
+    with torch.device("cuda"):
+        torch.set_default_dtype(torch.bfloat16)
+        model = WorldModel(RELEASE_CONFIG, RELEASE_SIZES).eval()
+        torch.set_default_dtype(torch.float32)
+    side = model.config.image_size
+    images = torch.rand(1, 3, side, side, device="cuda", dtype=torch.bfloat16)
+    tokens = torch.randint(0, 1000, (1, 12), device="cuda")
+    mask = torch.ones_like(tokens, dtype=torch.bool)
+    points = torch.rand(1, args.points, 3, device="cuda") * 2 - 1
+
+    @torch.no_grad()
+    def forecast(samples: int) -> None:
+        prefix = model.encode_prefix(images, tokens, mask, with_hidden=False)
+        features = model.point_features(images, points[..., :2])
+        model.sample(prefix, features, points, num_samples=samples)
+        torch.cuda.synchronize()
+
+    return _interleaved(
+        {"forecast, 1 sample": lambda: forecast(1), "forecast, 5 samples": lambda: forecast(5)},
+        args.runs,
+    )
+
+
+def _ratios(rows: dict[str, list[float]]) -> dict[str, float]:
+    """Return ratios of medians taken in the same run."""
+    pairs = {
+        "5 samples against 1": ("forecast, 5 samples", "forecast, 1 sample"),
+        "plain against optimised": ("plain, 5 samples", "optimised, 5 samples"),
+    }
+    return {
+        name: float(np.median(rows[a]) / np.median(rows[b]))
+        for name, (a, b) in pairs.items()
+        if a in rows and b in rows
+    }
+
+
+def _machine() -> str:
+    """Return the processor's name."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(": ")[2]
+    return platform.processor() or platform.machine()
