@@ -19,6 +19,13 @@ FAILURES = frozenset(
 )
 
 
+def refusal(code: str, message: str) -> RequestError:
+    """Return an error with another code than that of its class."""
+    error = RequestError(message)
+    error.code = code
+    return error
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Chunks that the gate has passed and rejected since it started."""

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a whole chunk before any motion. Each raises `ChunkRejected` with a code and a reason."""
+"""Checks of a whole chunk before any motion. Each raises `ChunkRejected` with a code and a reason.
+
+A chunk is untrusted input: nothing here takes time or memory that grows with what it claims to be.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,10 @@ from mu0_core.robot.kinematics import Kinematics
 from mu0_core.types import ActionChunk
 
 
+_CLOCK_TOLERANCE_S = 0.05  # two clocks of one machine or a synchronised pair
+_POSITION_TOLERANCE_RAD = 1e-9
+
+
 class ChunkRejected(Mu0Error):
     """The chunk may not run; ``code`` names the constant of ``msg/ErrorCode.msg``."""
 
@@ -22,11 +29,14 @@ class ChunkRejected(Mu0Error):
 
 def check_form(chunk: ActionChunk, robot: RobotDescription, settings: GateSettings) -> None:
     """Check shape, names, counts and periods, in bounded time and memory."""
-    names = tuple(chunk.joint_names)
+    names = chunk.joint_names
     if len(names) != len(robot.arm_joints) or set(names) != set(robot.arm_joints):
         raise ChunkRejected(
             "INVALID_REQUEST", f"joints {names[:16]} are not those of the arm {robot.arm_joints}"
         )
+    for array in (chunk.positions_rad, chunk.gripper_m):
+        if array is not None and getattr(getattr(array, "dtype", None), "kind", "") not in "fiu":
+            raise ChunkRejected("INVALID_REQUEST", "positions must be arrays of numbers")
     shape = np.shape(chunk.positions_rad)
     if len(shape) != 2 or shape[1] != len(names) or not 1 <= shape[0] <= settings.max_steps:
         raise ChunkRejected(
@@ -35,7 +45,8 @@ def check_form(chunk: ActionChunk, robot: RobotDescription, settings: GateSettin
         )
     if chunk.gripper_m is not None and np.shape(chunk.gripper_m) != (shape[0],):
         raise ChunkRejected(
-            "INVALID_REQUEST", f"gripper has shape {np.shape(chunk.gripper_m)}, expected {shape[:1]}"
+            "INVALID_REQUEST",
+            f"gripper has shape {np.shape(chunk.gripper_m)}, expected {shape[:1]}",
         )
     if not (np.isfinite(chunk.step_period_s) and 0.001 <= chunk.step_period_s <= 2.0):
         raise ChunkRejected(
@@ -45,21 +56,57 @@ def check_form(chunk: ActionChunk, robot: RobotDescription, settings: GateSettin
         raise ChunkRejected(
             "INVALID_REQUEST", f"execute_steps {chunk.execute_steps} is outside 0..{shape[0]}"
         )
+    nominal_s = (chunk.execute_steps or shape[0]) * chunk.step_period_s
+    if nominal_s > settings.max_duration_s:
+        raise ChunkRejected(
+            "INVALID_REQUEST",
+            f"chunk would run for {nominal_s:.1f} s, at most {settings.max_duration_s}",
+        )
 
 
 def check_finite(chunk: ActionChunk) -> None:
     """Refuse NaN and infinity anywhere."""
-    bad = ~np.isfinite(np.asarray(chunk.positions_rad, dtype=float))
+    bad = ~np.isfinite(chunk.positions_rad)
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise ChunkRejected("NON_FINITE_OUTPUT", f"position of step {row}, joint {column} is not finite")
+        raise ChunkRejected(
+            "NON_FINITE_OUTPUT", f"position of step {row}, joint {column} is not finite"
+        )
     if chunk.gripper_m is not None and not np.all(np.isfinite(chunk.gripper_m)):
         raise ChunkRejected("NON_FINITE_OUTPUT", "a gripper opening is not finite")
 
 
+def check_ages(
+    chunk: ActionChunk,
+    state_ns: int,
+    now_ns: int,
+    allowed_s: float,
+    settings: GateSettings,
+) -> None:
+    """Refuse a chunk of an old or future observation, or joint states that are.
+
+    Args:
+        chunk: carries the stamp of its observation.
+        state_ns: stamp of the newest joint states.
+        now_ns: on the clock of the stamps.
+        allowed_s: age of the observation.
+        settings: age of the joint states.
+    """
+    for name, stamp_ns, limit_s in (
+        ("joint states are", state_ns, settings.max_state_age_s),
+        ("observation is", chunk.observation_ns, allowed_s),
+    ):
+        age_s = (now_ns - stamp_ns) * 1e-9
+        if not -_CLOCK_TOLERANCE_S <= age_s <= limit_s:
+            raise ChunkRejected(
+                "OBSERVATION_STALE", f"{name} {age_s:.3f} s old, allowed 0..{limit_s}"
+            )
+
+
 def check_jumps(waypoints: np.ndarray, settings: GateSettings) -> None:
     """Refuse a start away from the commanded state and spikes between steps (n + 1, A)."""
-    jumps = np.abs(np.diff(waypoints, axis=0)).max(axis=1)
+    with np.errstate(over="ignore"):  # an infinite jump is a jump
+        jumps = np.abs(np.diff(waypoints, axis=0)).max(axis=1)
     if jumps[0] > settings.max_start_jump_rad:
         raise ChunkRejected(
             "DISCONTINUITY",
@@ -78,7 +125,7 @@ def check_positions(positions_rad: np.ndarray, robot: RobotDescription) -> None:
     """Refuse positions (K, A) beyond the joint limits."""
     limits = robot.limits
     excess = np.maximum(limits.lower_rad - positions_rad, positions_rad - limits.upper_rad)
-    if excess.max() > 1e-9:
+    if excess.max() > _POSITION_TOLERANCE_RAD:
         row, column = np.unravel_index(np.argmax(excess), excess.shape)
         raise ChunkRejected(
             "LIMIT_VIOLATION",

@@ -17,24 +17,25 @@ class GateSettings:
     Attributes:
         dry_run: check everything, command nothing.
         max_steps: longest chunk accepted.
+        max_duration_s: longest motion accepted, before slowing.
         max_start_jump_rad: first step against the commanded state.
         max_step_jump_rad: between steps; more is a spike, not fast motion.
-        max_observation_age_s: of a chunk's observation while the arm moves.
-        max_observation_age_at_rest_s: while the arm stands still.
+        max_observation_age_at_rest_s: of a chunk's observation, for an arm that stands still.
+        max_observation_age_s: for an arm at its velocity limit; in between it falls with the speed.
         max_state_age_s: of the joint states.
         max_stretch: slow a chunk down by at most this factor; more is refused.
         ramp_s: length of the soft start and of the rest tail.
         sample_period_s: spacing of the points that the controller gets.
         limit_share: share of the joint limits that the output may use.
-        max_rejected_in_a_row: non-finite chunks in a row that latch the gate.
+        max_non_finite_in_a_row: non-finite chunks in a row that latch the gate.
         max_tracking_error_rad: commanded against measured; more latches the gate.
         arming_s: healthy joint states needed before the first motion.
-        start_tolerance_rad: commanded against measured position before a motion starts.
         speed_scale: 1 = the robot description's limits; lower is slower.
     """
 
     dry_run: bool = False
     max_steps: int = 256
+    max_duration_s: float = 20.0
     max_start_jump_rad: float = 0.25
     max_step_jump_rad: float = 0.35
     max_observation_age_s: float = 0.5
@@ -44,7 +45,7 @@ class GateSettings:
     ramp_s: float = 0.2
     sample_period_s: float = 0.02
     limit_share: float = 0.95
-    max_rejected_in_a_row: int = 3
+    max_non_finite_in_a_row: int = 3
     max_tracking_error_rad: float = 0.15
     arming_s: float = 0.0
     speed_scale: float = 1.0

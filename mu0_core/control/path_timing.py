@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time a joint path so that it starts and ends at rest within velocity, acceleration and jerk limits.
+"""Time a joint path so that it ends at rest within velocity, acceleration and jerk limits.
 
-The path is a natural cubic spline through the waypoints over a step count s. A smooth time law runs s
-from 0 to the end with soft ramps, so positions are C2 and the last waypoint is reached at zero speed.
-If a limit is broken, the whole motion is slowed by one factor; the path stays the same.
+The path is a cubic spline through the waypoints over a step count s. A smooth time law runs s from 0
+to the end, with a soft ramp at the end and, from rest, at the start; so positions are C2 and the last
+waypoint is reached at zero speed without overshoot. If a limit is broken, the whole motion is slowed
+by one factor; from rest the path stays exactly the same. Limits are judged on the trajectory that
+goes out, piece by piece, not on samples of it.
 """
 
 from __future__ import annotations
@@ -13,80 +15,143 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-_CHECK_SAMPLES = 400
+from mu0_core.control.joint_motion import JointMotion, MotionBounds
+
+_ATTEMPTS = 12
+_SLACK = 1.0005
+_SHORTEST_PERIOD_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """Largest velocity, acceleration and jerk for each joint (A,)."""
+
+    velocity: np.ndarray
+    acceleration: np.ndarray
+    jerk: np.ndarray
+
+    def slowing_needed(self, bounds: MotionBounds) -> float:
+        """Return the factor by which a motion must be slowed to keep the limits; <= 1: it keeps them."""
+        return float(
+            max(
+                np.max(bounds.velocity / self.velocity),
+                np.sqrt(np.max(bounds.acceleration / self.acceleration)),
+                np.cbrt(np.max(bounds.jerk / self.jerk)),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class TimedPath:
-    """A path timed from rest to rest.
+    """A path timed to end at rest.
 
     Attributes:
-        path: joint positions over steps s in 0..n.
-        steps: n; step_period_s: nominal duration of a step; ramp_s: of either ramp.
+        path: joint positions over steps s in 0..steps.
+        step_period_s: nominal duration of a step.
+        ramp_up_s, ramp_down_s: nominal durations of the ramps.
         stretch: factor by which time is slowed.
     """
 
     path: CubicSpline
     steps: int
     step_period_s: float
-    ramp_s: float
+    ramp_up_s: float
+    ramp_down_s: float
     stretch: float
+
+    @property
+    def nominal_s(self) -> float:
+        """Duration with ramps, before slowing: each ramp costs half of its length."""
+        return self.steps * self.step_period_s + (self.ramp_up_s + self.ramp_down_s) / 2
 
     @property
     def duration_s(self) -> float:
         """Total time, ramps and slowing included."""
-        return (self.steps * self.step_period_s + self.ramp_s) * self.stretch
+        return self.nominal_s * self.stretch
 
-    def step_at(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return s and ds/dt at times."""
-        t = np.asarray(times_s, dtype=float) / self.stretch
-        total = self.steps * self.step_period_s + self.ramp_s
-        t = np.clip(t, 0.0, total)
-        up, down = np.clip(t / self.ramp_s, 0, 1), np.clip((total - t) / self.ramp_s, 0, 1)
-        # integral of the smoothstep ramp 3x^2 - 2x^3 is x^3 - x^4 / 2
-        rising, falling = up**3 - up**4 / 2, down**3 - down**4 / 2
-        cruise = np.clip(t - self.ramp_s, 0.0, total - 2 * self.ramp_s)
-        seconds = self.ramp_s * (rising + 0.5 - falling) + cruise
-        speed = np.minimum(3 * up**2 - 2 * up**3, 3 * down**2 - 2 * down**3)
-        s = np.clip(seconds / self.step_period_s, 0.0, self.steps)
-        return s, speed / (self.step_period_s * self.stretch)
+    def step_at(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return s and its first two derivatives at times (K,)."""
+        total, up_s, down_s = self.nominal_s, self.ramp_up_s, self.ramp_down_s
+        t = np.clip(np.asarray(times_s, dtype=float) / self.stretch, 0.0, total)
+        rate, rise, nominal = np.ones_like(t), np.zeros_like(t), np.zeros_like(t)
+        if up_s > 0:
+            x = np.clip(t / up_s, 0, 1)  # smoothstep 3x^2 - 2x^3, its integral and its derivative
+            rate, rise = 3 * x**2 - 2 * x**3, 6 * x * (1 - x) / up_s
+            nominal = up_s * (x**3 - x**4 / 2)
+        y = np.clip((total - t) / down_s, 0, 1)
+        rate = np.minimum(rate, 3 * y**2 - 2 * y**3)
+        rise = rise - 6 * y * (1 - y) / down_s
+        nominal = nominal + np.clip(t - up_s, 0.0, total - up_s - down_s)
+        nominal = nominal + down_s * (0.5 - y**3 + y**4 / 2)
+        per_second = 1 / (self.step_period_s * self.stretch)
+        s = np.clip(nominal / self.step_period_s, 0.0, self.steps)
+        return s, rate * per_second, rise * per_second / self.stretch
 
-    def sample(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions and velocities (K, A) at times (K,)."""
-        s, rate = self.step_at(times_s)
-        return self.path(s), self.path(s, 1) * rate[:, None]
+    def sample(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return positions, velocities and accelerations (K, A) at times (K,)."""
+        s, rate, rise = (x[:, None] for x in self.step_at(times_s))
+        slope = self.path(s[:, 0], 1)
+        bend = self.path(s[:, 0], 2)
+        return self.path(s[:, 0]), slope * rate, bend * rate**2 + slope * rise
 
-    def time_of_steps(self, steps: np.ndarray) -> np.ndarray:
-        """Return the times at which step counts are reached."""
-        grid = np.linspace(0.0, self.duration_s, _CHECK_SAMPLES)
-        s, _ = self.step_at(grid)
+    def times_of_steps(self, steps: np.ndarray) -> np.ndarray:
+        """Return the times (K,) at which step counts (K,) are reached."""
+        grid = np.linspace(0.0, self.duration_s, 4 * self.steps + 100)
+        s, _, _ = self.step_at(grid)
         return np.interp(steps, s, grid)
+
+    def points(self, sample_period_s: float) -> tuple[np.ndarray, ...]:
+        """Return times (K,), positions, velocities and accelerations (K, A), the start included."""
+        spacing = min(sample_period_s, self.step_period_s * self.stretch)
+        count = max(4, int(np.ceil(self.duration_s / max(spacing, _SHORTEST_PERIOD_S))))
+        times = np.linspace(0.0, self.duration_s, count + 1)
+        positions, velocities, accelerations = self.sample(times)
+        velocities[-1] = accelerations[-1] = 0.0
+        return times, positions, velocities, accelerations
 
 
 def time_path(
     waypoints: np.ndarray,
     step_period_s: float,
     ramp_s: float,
-    velocity: np.ndarray,
-    acceleration: np.ndarray,
-    jerk: np.ndarray,
-) -> TimedPath:
-    """Time a path through waypoints (n + 1, A), the first being the commanded state at rest.
+    limits: RateLimits,
+    sample_period_s: float,
+    max_stretch: float,
+    start_velocity: np.ndarray | None = None,
+) -> tuple[TimedPath, JointMotion]:
+    """Time a path through waypoints (n + 1, A), the first being the commanded state.
 
-    Limits (A,) are kept at every moment; see `TimedPath.stretch` for what that cost.
+    Args:
+        waypoints: positions; the motion ends at rest in the last one.
+        step_period_s: intended time between waypoints.
+        ramp_s: length of the soft start and of the rest tail.
+        limits: kept at every moment of the motion that is returned.
+        sample_period_s: spacing of the trajectory points.
+        max_stretch: give up when more slowing would be needed.
+        start_velocity: (A,) of a commanded state in motion; None = at rest.
+
+    Returns:
+        The timed path and the motion that a controller makes of its points. If the limits cannot be
+        kept, ``stretch`` exceeds ``max_stretch`` and the motion is not to be used.
     """
     steps = len(waypoints) - 1
-    path = CubicSpline(np.arange(steps + 1), waypoints, bc_type="natural")
-    ramp_s = min(ramp_s, steps * step_period_s)
-    nominal = TimedPath(path, steps, step_period_s, ramp_s, 1.0)
-    grid = np.linspace(0.0, nominal.duration_s, _CHECK_SAMPLES)
-    _, rate = nominal.sample(grid)
-    tick = grid[1] - grid[0]
-    second = np.diff(rate, axis=0) / tick
-    third = np.diff(second, axis=0) / tick
-    ratios = [
-        np.max(np.abs(rate) / velocity),
-        np.sqrt(np.max(np.abs(second) / acceleration)),
-        np.cbrt(np.max(np.abs(third) / jerk)),
-    ]
-    return TimedPath(path, steps, step_period_s, ramp_s, float(max(1.0, *ratios)))
+    down_s = min(ramp_s, steps * step_period_s)
+    moving = start_velocity is not None
+    stretch = 1.0
+    for _ in range(_ATTEMPTS):
+        tangent = start_velocity * step_period_s * stretch if moving else None
+        path = CubicSpline(
+            np.arange(steps + 1), waypoints,
+            bc_type=((1, tangent), (2, np.zeros(waypoints.shape[1]))) if moving else "natural",
+        )
+        timed = TimedPath(path, steps, step_period_s, 0.0 if moving else down_s, down_s, stretch)
+        times, positions, velocities, accelerations = timed.points(sample_period_s)
+        # in motion the acceleration steps at the start; cubic pieces do not swing because of it
+        motion = JointMotion(times, positions, velocities, None if moving else accelerations)
+        slower = limits.slowing_needed(motion.bounds())
+        if slower <= 1.0:
+            return timed, motion
+        stretch *= slower * _SLACK
+        if stretch > max_stretch:
+            break
+    return TimedPath(path, steps, step_period_s, timed.ramp_up_s, down_s, np.inf), motion

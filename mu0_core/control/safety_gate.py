@@ -13,22 +13,31 @@ from collections import Counter
 import numpy as np
 
 from mu0_core.control import chunk_checks as checks
+from mu0_core.control.brake import brake
 from mu0_core.control.chunk_checks import ChunkRejected
 from mu0_core.control.decision import GateDecision, GateState, Outcome
 from mu0_core.control.gate_settings import GateSettings
+from mu0_core.control.gripper_timing import time_gripper
+from mu0_core.control.joint_motion import JointMotion, MotionBounds
 from mu0_core.control.joint_trajectory_controller import JointTrajectoryController
-from mu0_core.control.path_timing import TimedPath, time_path
+from mu0_core.control.path_timing import RateLimits, TimedPath, time_path
 from mu0_core.robot.description import RobotDescription
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.types import ActionChunk, JointTrajectory, Proprioception
 
 _LATCHING_CODE = "NON_FINITE_OUTPUT"
+_AT_REST_RAD_S = 1e-3
+_LIMITED_FROM = 1.02  # slower than this many times is reported as LIMIT
+_POSITION_SLACK_RAD = 1e-4  # of the curve between waypoints that are within the limits
 
 
 class SafetyGate:
     """Checks chunks for one arm and keeps the commanded state.
 
-    ``counters`` counts outcomes and, for rejections, codes.
+    Attributes:
+        state: see `GateState`.
+        cause, cause_message: why it is HOLDING or LATCHED; a constant of ``msg/ErrorCode.msg``.
+        counters: counts outcomes, latches and, for rejections, codes.
     """
 
     def __init__(self, robot: RobotDescription, settings: GateSettings | None = None) -> None:
@@ -39,19 +48,18 @@ class SafetyGate:
         self.counters: Counter[str] = Counter()
         self._kinematics = Kinematics(robot)
         self._shadow = JointTrajectoryController(robot.arm_joints)
-        self._opening_m: float | None = None
+        self._opening_m: float | None = None  # commanded; None = no joint states were seen yet
         self._task, self._last_sequence = b"", -1
         self._bad_in_a_row = 0
         self._healthy_since_ns: int | None = None
         self._end_ns = 0
-        self._stretch = 1.0
 
     # -- observations ----------------------------------------------------------------------------
 
     def observe(self, proprioception: Proprioception, now_ns: int) -> None:
         """Take joint states in: first hold position, arming and the tracking error."""
         measured = proprioception.positions_rad
-        if not np.all(np.isfinite(measured)):
+        if not (np.all(np.isfinite(measured)) and np.isfinite(proprioception.gripper_m)):
             self._healthy_since_ns = None
             return
         if self._healthy_since_ns is None:
@@ -60,22 +68,23 @@ class SafetyGate:
             self._shadow.set_initial(measured)
             self._opening_m = proprioception.gripper_m
             return
-        if self.settings.dry_run or not self.is_moving(now_ns):
-            if self.state != GateState.LATCHED:
-                self._follow_if_displaced(measured)
+        error = self._tracking_error(measured, now_ns)
+        if error <= self.settings.max_tracking_error_rad:
             return
-        error = float(np.max(np.abs(self._shadow.sample(now_ns * 1e-9)[0] - measured)))
-        if error > self.settings.max_tracking_error_rad:
+        if self._shadow.remaining_s(now_ns * 1e-9) > 0:
             self._latch("TRACKING_ERROR", f"arm is {error:.3f} rad from its command")
+        elif self.state is not GateState.LATCHED:
+            self._shadow.set_initial(measured)  # at rest, somebody else moved the arm
 
-    def _follow_if_displaced(self, measured: np.ndarray) -> None:
-        """At rest the commanded state follows an arm that was moved by somebody else."""
-        commanded, _ = self._shadow.sample(np.inf)
-        if np.max(np.abs(commanded - measured)) > self.settings.max_tracking_error_rad:
-            self._shadow.set_initial(measured)
+    def lose_observations(self) -> None:
+        """Note that joint states stopped coming or made no sense: arming starts anew."""
+        self._healthy_since_ns = None
+
+    def _tracking_error(self, measured: np.ndarray, now_ns: int) -> float:
+        return float(np.max(np.abs(self._shadow.sample(now_ns * 1e-9)[0] - measured)))
 
     def is_moving(self, now_ns: int) -> bool:
-        """Say whether an accepted trajectory is still running."""
+        """Say whether an accepted trajectory, of arm or gripper, is still running."""
         return now_ns < self._end_ns
 
     def queue_s(self, now_ns: int) -> float:
@@ -93,40 +102,54 @@ class SafetyGate:
         dry_run: bool = False,
         speed_scale: float = 1.0,
     ) -> GateDecision:
-        """Judge one chunk.
+        """Judge one chunk; a rejected one changes nothing of the motion under way.
 
         Args:
             chunk: the proposal.
             proprioception: newest joint states, or None if there never were any.
             now_ns: time on the clock of the observation stamps.
             dry_run: check this one but command nothing (the settings may say so for all).
-            speed_scale: of this chunk, 0..1, on top of that of the settings.
+            speed_scale: share of the speed limits for this chunk, in (0, 1], on top of the settings'.
         """
         try:
-            timed, order, opening = self._judge(chunk, proprioception, now_ns, speed_scale)
+            timed, opening = self._judge(chunk, proprioception, now_ns, speed_scale)
         except ChunkRejected as rejection:
-            return self._reject(rejection, now_ns)
+            return self._reject(rejection)
         self._bad_in_a_row = 0
         self._task, self._last_sequence = chunk.task_id, chunk.sequence
-        limited = timed.stretch > 1.02
+        limited = timed.stretch > _LIMITED_FROM
         outcome = Outcome.LIMIT if limited else Outcome.ACCEPT
         self.counters[outcome.value] += 1
         self.state = GateState.LIMITING if limited else GateState.PASSING
         self.cause, self.cause_message = "SUCCESS", ""
         message = f"slowed {timed.stretch:.2f} times" if limited else ""
         if self.settings.dry_run or dry_run:
+            message = f"dry run {message}".strip()
             return GateDecision(
-                outcome, "SUCCESS", "dry run", None, None, timed.stretch, timed.duration_s
+                outcome, "SUCCESS", message, None, None, timed.stretch, timed.duration_s
             )
-        arm = self._trajectory(timed)
-        now_s = now_ns * 1e-9
-        self._shadow.accept(arm, now_s)
-        self._end_ns = now_ns + round(timed.duration_s * 1e9)
-        self._stretch = timed.stretch
-        gripper = None if opening is None else self._gripper(opening, timed)
+        arm, gripper = self._command(timed, opening, now_ns)
         return GateDecision(
             outcome, "SUCCESS", message, arm, gripper, timed.stretch, timed.duration_s
         )
+
+    def _command(
+        self, timed: TimedPath, opening_m: np.ndarray | None, now_ns: int
+    ) -> tuple[JointTrajectory, JointTrajectory | None]:
+        times, positions, velocities, accelerations = timed.points(self.settings.sample_period_s)
+        arm = JointTrajectory(
+            self.robot.arm_joints, times[1:], positions[1:], velocities[1:],
+            accelerations[1:] if timed.ramp_up_s > 0 else None,
+        )
+        self._shadow.accept(arm, now_ns * 1e-9)
+        end_s = timed.duration_s
+        gripper = None
+        if opening_m is not None:
+            gripper = time_gripper(opening_m, self._opening_m, timed, self.robot.gripper)
+            self._opening_m = float(opening_m[-1])
+            end_s = max(end_s, float(gripper.times_s[-1]))
+        self._end_ns = now_ns + round(end_s * 1e9)
+        return arm, gripper
 
     def _judge(
         self,
@@ -134,147 +157,157 @@ class SafetyGate:
         proprioception: Proprioception | None,
         now_ns: int,
         speed_scale: float,
-    ) -> tuple[TimedPath, list[int], np.ndarray | None]:
-        if self.state == GateState.LATCHED:
+    ) -> tuple[TimedPath, np.ndarray | None]:
+        if self.state is GateState.LATCHED:
             raise ChunkRejected(self.cause, f"latched: {self.cause_message}; call reset first")
         checks.check_form(chunk, self.robot, self.settings)
         checks.check_finite(chunk)
-        self._check_time(chunk, proprioception, now_ns)
-        order = [chunk.joint_names.index(name) for name in self.robot.arm_joints]
-        count = chunk.execute_steps or len(chunk.positions_rad)
-        steps = np.asarray(chunk.positions_rad, dtype=float)[:, order]
+        if not 0 < speed_scale <= 1:
+            raise ChunkRejected("INVALID_REQUEST", f"speed scale {speed_scale} is outside (0, 1]")
+        self._check_ready(proprioception, now_ns)
         here, speed = self._shadow.sample(now_ns * 1e-9)
-        if np.max(np.abs(speed)) > 1e-3:
-            raise ChunkRejected("BUSY", "the last chunk is still running")
-        waypoints = np.concatenate([here[None], steps])
-        checks.check_jumps(waypoints, self.settings)
+        moving = bool(np.max(np.abs(speed)) > _AT_REST_RAD_S)
+        self._check_time(chunk, proprioception, now_ns, speed)
+        order = [chunk.joint_names.index(name) for name in self.robot.arm_joints]
+        steps = np.asarray(chunk.positions_rad, dtype=float)[:, order]
+        first = self._steps_gone_by(chunk, now_ns) if moving else 0
+        last = chunk.execute_steps or len(steps)
+        checks.check_jumps(np.concatenate([here[None], steps[first:]]), self.settings)
         checks.check_positions(steps, self.robot)
-        opening = None if chunk.gripper_m is None else np.asarray(chunk.gripper_m, float)[:count]
+        opening = None if chunk.gripper_m is None else np.asarray(chunk.gripper_m, float)[first:last]
         checks.check_gripper(opening, self.robot)
-        limits, share = self.robot.limits, self.settings.limit_share
-        scale = self.settings.speed_scale * float(np.clip(speed_scale, 0.01, 1.0))
-        timed = time_path(
-            waypoints[: count + 1],
-            chunk.step_period_s,
-            self.settings.ramp_s,
-            limits.velocity_rad_s * share * scale,
-            limits.acceleration_rad_s2 * share * scale**2,
-            limits.jerk_rad_s3 * share * scale**3,
+        waypoints = np.concatenate([here[None], steps[first:last]])
+        timed, motion = time_path(
+            waypoints, chunk.step_period_s, self.settings.ramp_s,
+            self._rate_limits(self.settings.limit_share, self.settings.speed_scale * speed_scale),
+            self.settings.sample_period_s, self.settings.max_stretch / speed_scale,
+            speed if moving else None,
         )
-        if timed.stretch * scale > self.settings.max_stretch:
+        if not np.isfinite(timed.stretch):
             raise ChunkRejected(
                 "LIMIT_VIOLATION",
-                f"would have to be slowed {timed.stretch:.1f} times, allowed "
-                f"{self.settings.max_stretch}",
+                f"too fast: slowing {self.settings.max_stretch} times would not keep the limits",
             )
-        dense, _ = timed.sample(np.linspace(0, timed.duration_s, 60))
-        checks.check_positions(dense, self.robot)
-        checks.check_workspace(dense, self._kinematics)
-        return timed, order, opening
+        if not self._is_within(motion.bounds(), motion.sample(motion.times_s)[0]):
+            raise ChunkRejected("LIMIT_VIOLATION", "the curve between the steps leaves the limits")
+        return timed, opening
 
-    def _check_time(
-        self, chunk: ActionChunk, proprioception: Proprioception | None, now_ns: int
-    ) -> None:
-        s = self.settings
+    def _check_ready(self, proprioception: Proprioception | None, now_ns: int) -> None:
         if proprioception is None or self._opening_m is None:
             raise ChunkRejected("NOT_READY", "no joint states yet")
         if not np.all(np.isfinite(proprioception.positions_rad)):
             raise ChunkRejected("OBSERVATION_INVALID", "joint states are not finite")
-        state_age = (now_ns - proprioception.stamp_ns) * 1e-9
-        if not -0.05 <= state_age <= s.max_state_age_s:
+        since_ns = now_ns if self._healthy_since_ns is None else self._healthy_since_ns
+        healthy_s, arming_s = (now_ns - since_ns) * 1e-9, self.settings.arming_s
+        if healthy_s < arming_s:
+            raise ChunkRejected("NOT_READY", f"arming: healthy for {healthy_s:.2f} of {arming_s} s")
+        error = self._tracking_error(proprioception.positions_rad, now_ns)
+        if error > self.settings.max_tracking_error_rad:
             raise ChunkRejected(
-                "OBSERVATION_STALE", f"joint states are {state_age:.3f} s old, allowed {s.max_state_age_s}"
+                "TRACKING_ERROR",
+                f"arm is {error:.3f} rad from the commanded state, allowed "
+                f"{self.settings.max_tracking_error_rad}",
             )
-        healthy_s = (
-            0.0 if self._healthy_since_ns is None else (now_ns - self._healthy_since_ns) * 1e-9
-        )
-        if healthy_s < s.arming_s:
-            raise ChunkRejected("NOT_READY", f"arming: healthy for {healthy_s:.2f} of {s.arming_s} s")
-        allowed = s.max_observation_age_s if self.is_moving(now_ns) else s.max_observation_age_at_rest_s
-        age = (now_ns - chunk.observation_ns) * 1e-9
-        if not -0.05 <= age <= allowed:
-            raise ChunkRejected(
-                "OBSERVATION_STALE", f"observation is {age:.3f} s old, allowed 0..{allowed}"
-            )
+
+    def _check_time(
+        self, chunk: ActionChunk, proprioception: Proprioception, now_ns: int, speed: np.ndarray
+    ) -> None:
+        s = self.settings
+        share = min(1.0, float(np.max(np.abs(speed) / self.robot.limits.velocity_rad_s)))
+        at_rest_s = max(s.max_observation_age_at_rest_s, s.max_observation_age_s)
+        allowed_s = at_rest_s + share * (s.max_observation_age_s - at_rest_s)
+        checks.check_ages(chunk, proprioception.stamp_ns, now_ns, allowed_s, s)
         if chunk.task_id == self._task and chunk.sequence <= self._last_sequence:
             raise ChunkRejected(
                 "DISCONTINUITY",
                 f"chunk {chunk.sequence} came after chunk {self._last_sequence} of the same task",
             )
 
-    def _trajectory(self, timed: TimedPath) -> JointTrajectory:
-        count = max(2, int(np.ceil(timed.duration_s / self.settings.sample_period_s)))
-        times = np.linspace(0, timed.duration_s, count + 1)[1:]
-        positions, velocities = timed.sample(times)
-        velocities[-1] = 0.0
-        return JointTrajectory(self.robot.arm_joints, times, positions, velocities)
+    def _steps_gone_by(self, chunk: ActionChunk, now_ns: int) -> int:
+        """Return how many leading steps were meant for a time that is over."""
+        late_s = (now_ns - chunk.start_ns) * 1e-9
+        gone = max(0, int(np.floor(late_s / chunk.step_period_s)))
+        last = chunk.execute_steps or len(chunk.positions_rad)
+        if gone >= last:
+            raise ChunkRejected("OBSERVATION_STALE", f"all {last} steps were meant for the past")
+        return gone
 
-    def _gripper(self, opening_m: np.ndarray, timed: TimedPath) -> JointTrajectory:
-        """Follow the openings at the times of their steps, at no more than the gripper's speed."""
-        gripper = self.robot.gripper
-        due = timed.time_of_steps(np.arange(len(opening_m)))  # a change starts with its step
-        times, openings = [], []
-        now, here = 0.0, self._opening_m
-        for at, target in zip(due, opening_m):
-            if abs(target - here) < 1e-6:
-                continue
-            begin = max(now, at)
-            if begin > now + 1e-6:
-                times.append(begin)
-                openings.append(here)
-            now = max(begin, now) + abs(target - here) / gripper.speed_m_s
-            here = target
-            times.append(now)
-            openings.append(here)
-        if not times:
-            times, openings = [max(0.05, timed.duration_s)], [here]
-        self._opening_m = float(here)
-        positions = np.array(openings)[:, None] / gripper.opening_per_joint_m
-        return JointTrajectory((gripper.joint,), np.array(times), positions)
+    def _rate_limits(self, share: float, scale: float = 1.0) -> RateLimits:
+        """Return limits times a share; ``scale`` slows a motion that meets them by 1 / scale."""
+        limits = self.robot.limits
+        return RateLimits(
+            limits.velocity_rad_s * share * scale,
+            limits.acceleration_rad_s2 * share * scale**2,
+            limits.jerk_rad_s3 * share * scale**3,
+        )
 
-    def _reject(self, rejection: ChunkRejected, now_ns: int) -> GateDecision:
-        self.counters["reject"] += 1
+    def _is_within(self, bounds: MotionBounds, positions_rad: np.ndarray) -> bool:
+        """Say whether a motion stays within joint limits; raises for workspace and floor."""
+        limits = self.robot.limits
+        inside = bool(
+            np.all(bounds.lowest >= limits.lower_rad - _POSITION_SLACK_RAD)
+            and np.all(bounds.highest <= limits.upper_rad + _POSITION_SLACK_RAD)
+        )
+        if inside:
+            checks.check_workspace(positions_rad, self._kinematics)
+        return inside
+
+    def _reject(self, rejection: ChunkRejected) -> GateDecision:
+        self.counters[Outcome.REJECT.value] += 1
         self.counters[rejection.code] += 1
-        if self.state != GateState.LATCHED:
+        if self.state is not GateState.LATCHED:
             self.state = GateState.HOLDING
             self.cause, self.cause_message = rejection.code, str(rejection)
             if rejection.code == _LATCHING_CODE:
                 self._bad_in_a_row += 1
-                if self._bad_in_a_row >= self.settings.max_rejected_in_a_row:
+                if self._bad_in_a_row >= self.settings.max_non_finite_in_a_row:
                     self._latch(rejection.code, f"{self._bad_in_a_row} non-finite chunks in a row")
         return GateDecision(Outcome.REJECT, rejection.code, str(rejection))
 
     # -- stop and reset --------------------------------------------------------------------------
 
-    def stop(self, now_ns: int) -> JointTrajectory | None:
-        """Return a braking trajectory from the commanded state, or None when at rest already."""
-        now_s = now_ns * 1e-9
-        if self._opening_m is None:
+    def stop(
+        self, now_ns: int, code: str = "CANCELED", message: str = "stopped"
+    ) -> JointTrajectory | None:
+        """Return a braking trajectory; None when at rest, or when the one under way ends as soon.
+
+        Args:
+            now_ns: time.
+            code, message: the cause to show while HOLDING, which the next good chunk ends.
+        """
+        if not self.is_moving(now_ns):
             return None
-        here, speed = self._shadow.sample(now_s)
-        if np.max(np.abs(speed)) < 1e-6:
-            return None
-        deceleration = self.robot.limits.acceleration_rad_s2 * self.settings.limit_share
-        duration = max(float(np.max(np.abs(speed) / deceleration)), self.settings.sample_period_s)
-        times = np.linspace(0, duration, 8)[1:]
-        remaining = 1 - times / duration
-        travelled = duration / 2 * (1 - remaining**2)
-        positions = here + speed * travelled[:, None]
-        limits = self.robot.limits
-        positions = np.clip(positions, limits.lower_rad, limits.upper_rad)
-        brake = JointTrajectory(
-            self.robot.arm_joints, times, positions, speed * remaining[:, None]
+        if self.state is not GateState.LATCHED:
+            self.state, self.cause, self.cause_message = GateState.HOLDING, code, message
+        trajectory = brake(
+            self._shadow, now_ns * 1e-9, self._rate_limits(1.0), self._is_brake_allowed
         )
-        self._shadow.accept(brake, now_s)
-        self._end_ns = now_ns + round(duration * 1e9)
-        if self.state != GateState.LATCHED:
-            self.state, self.cause, self.cause_message = GateState.HOLDING, "CANCELED", "stopped"
-        return brake
+        if trajectory is not None:
+            self._shadow.accept(trajectory, now_ns * 1e-9)
+            self._end_ns = now_ns + round(float(trajectory.times_s[-1]) * 1e9)
+        return trajectory
+
+    def _is_brake_allowed(self, bounds: MotionBounds, positions_rad: np.ndarray) -> bool:
+        try:
+            return self._is_within(bounds, positions_rad)
+        except ChunkRejected:
+            return False
 
     def reset(self) -> None:
-        """Leave LATCHED or HOLDING; the next chunk is judged anew."""
+        """Leave LATCHED or HOLDING; the next chunk is judged anew, whatever its sequence."""
         self.state, self.cause, self.cause_message = GateState.IDLE, "SUCCESS", ""
+        self._task, self._last_sequence = b"", -1
         self._bad_in_a_row = 0
+
+    def restart_clock(self) -> None:
+        """Forget all times after the data clock jumped; the next joint states are the new start.
+
+        A latch stays, and so do the counters.
+        """
+        self._opening_m, self._healthy_since_ns, self._end_ns = None, None, 0
+        if self.state is not GateState.LATCHED:
+            self.state, self.cause = GateState.HOLDING, "CLOCK_JUMP"
+            self.cause_message = "the data clock jumped"
 
     def _latch(self, code: str, message: str) -> None:
         self.state, self.cause, self.cause_message = GateState.LATCHED, code, message

@@ -17,7 +17,7 @@ from mu0_core.robot.description import load_robot
 from mu0_core.types import Proprioception
 from mu0_ros import backends, qos
 from mu0_ros.conversions.action_chunk import msg_from_chunk
-from mu0_ros.conversions.error_code import error_from
+from mu0_ros.conversions.error_code import code_name, error_from
 from mu0_ros.conversions.joint_state import proprioception_from_joint_state
 from mu0_ros.conversions.trace import forecast_from_msg
 from mu0_ros.diagnostics import StageTimes
@@ -27,6 +27,9 @@ from mu0_ros.params import parameter
 from mu0_ros.task_states import RUNNING
 from mu0_ros.tf import make_transform_source
 from mu0_ros.worker import Worker
+
+
+_STEADY_MARGIN_S = 0.5  # simulated time may run slower than the steady clock
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ class ActionExpertNode(Mu0LifecycleNode):
     def _fail(self, error: Exception) -> None:
         self.counters[f"propose: {type(error).__name__}"] += 1
         message = error_from(backends.as_inference_error(error), self.get_fully_qualified_name())
-        self.report(f"propose: {message.message}")
+        self.report(f"propose: {code_name(message)}: {message.message}")
         self._faults.publish(message)
 
     def _fresh_state(self, now_ns: int) -> Proprioception:
@@ -151,8 +154,8 @@ class ActionExpertNode(Mu0LifecycleNode):
         if self._state is None:
             raise StaleObservationError("no joint states yet")
         silent_s = self.steady_s() - self._state_arrived_s
-        if silent_s > allowed_s:  # also when the data clock stands still
-            raise StaleObservationError(f"no joint states for {silent_s:.3f} s, allowed {allowed_s}")
+        if silent_s > allowed_s + _STEADY_MARGIN_S:  # also when the data clock stands still
+            raise StaleObservationError(f"no joint states for {silent_s:.2f} s")
         check_age("joint states", self._state.stamp_ns, now_ns, allowed_s)
         return self._state
 

@@ -31,7 +31,7 @@ from mu0_ros.conversions.stamp import duration_from_s, ns_from_stamp, s_from_dur
 from mu0_ros.conversions.trace import forecast_from_msg
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
 from mu0_ros.params import parameter
-from mu0_ros.task_run import REST_TIMEOUT_S, Counts, TaskLimits, TaskRun
+from mu0_ros.task_run import REST_TIMEOUT_S, Counts, TaskLimits, TaskRun, refusal
 
 @dataclass(frozen=True)
 class TaskServerParameters:
@@ -107,9 +107,9 @@ class TaskServerNode(Mu0LifecycleNode):
         """
         with self._lock:
             if not self.active:
-                raise _refusal("NOT_READY", "the task server is not active")
+                raise refusal("NOT_READY", "the task server is not active")
             if self._run is not None and not self._run.closed:
-                raise _refusal("BUSY", f"a task is running: {for_log(self._run.instruction)}")
+                raise refusal("BUSY", f"a task is running: {for_log(self._run.instruction)}")
             limits = TaskLimits.from_request(
                 s_from_duration(request.max_duration), float(request.speed_scale),
                 self.settings.max_duration_s, self.settings.inference_timeout_s,
@@ -291,12 +291,6 @@ class TaskServerNode(Mu0LifecycleNode):
                 message.error = error_code(code, text, self.get_fully_qualified_name())
                 message.elapsed = duration_from_s(elapsed_s)
             self._status.publish(message)
-
-
-def _refusal(code: str, message: str) -> RequestError:
-    error = RequestError(message)
-    error.code = code
-    return error
 
 
 def main() -> None:

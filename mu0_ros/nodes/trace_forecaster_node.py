@@ -23,7 +23,7 @@ from mu0_core.inference.instruction import checked_instruction
 from mu0_core.types import RgbdFrame
 from mu0_ros import backends, qos
 from mu0_ros.camera_stream import CameraStream
-from mu0_ros.conversions.error_code import error_code, error_from
+from mu0_ros.conversions.error_code import code_name, error_code, error_from
 from mu0_ros.conversions.query_points import msg_from_query
 from mu0_ros.conversions.stamp import ns_from_stamp, stamp_from_ns
 from mu0_ros.conversions.trace import msg_from_forecast
@@ -173,9 +173,8 @@ class TraceForecasterNode(Mu0LifecycleNode):
         if silent_s > self.settings.max_image_age_s and now_s - self._blind_since_s > 0.5:
             self._blind_since_s = now_s
             last = "none ever came" if stamp_ns is None else f"last stamp {stamp_ns} ns"
-            self._fail(
-                "camera", StaleObservationError(f"no new colour-depth pair for {silent_s:.2f} s ({last})")
-            )
+            text = f"no new pair of colour and depth for {silent_s:.2f} s ({last})"
+            self._tell_fault("camera", StaleObservationError(text))
 
     def _abandon(self) -> None:
         """Go on without a forecast that hangs; the model it holds is loaded anew."""
@@ -186,10 +185,13 @@ class TraceForecasterNode(Mu0LifecycleNode):
             self._worker.try_start(lambda: self._load(model_id))
 
     def _fail(self, where: str, error: Exception) -> None:
+        self._rule.on_failure(self.steady_s())
+        self._tell_fault(where, error)
+
+    def _tell_fault(self, where: str, error: Exception) -> None:
         self.counters[f"{where}: {type(error).__name__}"] += 1
         message = error_from(backends.as_inference_error(error), self.get_fully_qualified_name())
-        self.report(f"{where}: {message.message}")
-        self._rule.on_failure(self.steady_s())
+        self.report(f"{where}: {code_name(message)}: {message.message}")
         self._faults.publish(message)
 
     # -- the worker's thread ---------------------------------------------------------------------

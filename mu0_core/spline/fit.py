@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Least-squares B-splines through sampled traces (μ0 paper, supervision of the world model)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mu0_core.errors import ShapeError
+from mu0_core.spline.basis import bezier_knots, design_matrix
+
+DEGREE = 3
+
+
+def fit_control_points(
+    steps: np.ndarray,
+    valid: np.ndarray,
+    n_ctrl: int = 10,
+    *,
+    ridge: float = 0.2,
+    ridge_order: int = 1,
+    clip: float | None = 1.5,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit released splines to displacements from an anchor.
+
+    Rows: the anchor (zero at parameter 0), each valid step k at (k + 1) / H, and ``ridge`` times the
+    differences of neighbouring control points with zero target.
+
+    Args:
+        steps: (N, H, 3) scaled displacements; values at invalid steps are ignored.
+        valid: (N, H) bool.
+        n_ctrl: D.
+        ridge, ridge_order: weight and order (1 or 2) of the difference penalty.
+        clip: largest magnitude of a control point, or None.
+
+    Returns:
+        control points (N, D, 3), zero where not fitted, and (N,) bool: at least D valid steps.
+
+    Raises:
+        ShapeError: shapes disagree or the order is not 1 or 2.
+    """
+    points, horizon = valid.shape
+    if steps.shape != (points, horizon, 3):
+        raise ShapeError(f"steps {steps.shape} and valid {valid.shape} disagree")
+    if ridge_order not in (1, 2):
+        raise ShapeError(f"ridge_order {ridge_order}: expected 1 or 2")
+    basis = design_matrix(bezier_knots(n_ctrl), DEGREE, np.arange(horizon + 1) / horizon)
+    penalty = ridge * np.diff(np.eye(n_ctrl), n=ridge_order, axis=0)
+    weights = np.concatenate([np.ones((points, 1)), valid], axis=1)
+    target = np.concatenate([np.zeros((points, 1, 3)), np.where(valid[..., None], steps, 0.0)], axis=1)
+    normal = np.einsum("hd,nh,he->nde", basis, weights, basis) + penalty.T @ penalty
+    right = np.einsum("hd,nh,nhc->ndc", basis, weights, target)
+    fitted = valid.sum(axis=1) >= n_ctrl
+    control = np.zeros((points, n_ctrl, 3))
+    if fitted.any():
+        control[fitted] = np.linalg.solve(normal[fitted], right[fitted])
+    if clip is not None:
+        control = np.clip(control, -clip, clip)
+    return control, fitted
