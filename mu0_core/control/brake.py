@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mu0_core.control.joint_motion import JointMotion, MotionBounds
+from mu0_core.control.joint_motion import JointMotion
 from mu0_core.control.joint_trajectory_controller import JointTrajectoryController
 from mu0_core.control.path_timing import RateLimits
 from mu0_core.types import JointTrajectory
@@ -25,7 +25,7 @@ def brake(
     running: JointTrajectoryController,
     now_s: float,
     limits: RateLimits,
-    allowed: Callable[[MotionBounds, np.ndarray], bool],
+    allowed: Callable[[JointMotion], bool],
 ) -> JointTrajectory | None:
     """Return a trajectory to rest, or None when the one under way is as good or the arm is at rest.
 
@@ -33,7 +33,7 @@ def brake(
         running: holds the commanded motion.
         now_s: on its clock.
         limits: that braking may use.
-        allowed: says whether bounds and positions (K, A) of a braking motion are allowed.
+        allowed: says whether a braking motion stays where the arm may be.
     """
     here, speed, _ = running.commanded(now_s)
     remaining_s = running.remaining_s(now_s)
@@ -48,30 +48,23 @@ def brake(
         clock = times - duration_s * (x**3 - x**4 / 2)
         rate, fall = 1 - 3 * x**2 + 2 * x**3, -6 * x * (1 - x) / duration_s
         position, velocity, acceleration = running.ahead(now_s, clock)
-        columns = (
+        motion = JointMotion(
+            times,
             position,
             velocity * rate[:, None],
             acceleration * rate[:, None] ** 2 + velocity * fall[:, None],
         )
-        bounds = JointMotion(times, *columns).bounds()
-        if limits.slowing_needed(bounds) <= 1.0 and allowed(bounds, position):
-            return _trajectory(running.joint_names, times, *columns)
+        if limits.slowing_needed(motion.bounds()) <= 1.0 and allowed(motion):
+            return motion.trajectory(running.joint_names)
     duration_s = max(float(np.max(np.abs(speed) / limits.acceleration)) * 1.001, _POINT_PERIOD_S)
     times = _grid(duration_s)
     left = (1 - times / duration_s)[:, None]
-    columns = (here + speed * duration_s / 2 * (1 - left**2), speed * left)
-    if duration_s >= remaining_s or not allowed(JointMotion(times, *columns).bounds(), columns[0]):
+    motion = JointMotion(times, here + speed * duration_s / 2 * (1 - left**2), speed * left)
+    if duration_s >= remaining_s or not allowed(motion):
         return None
-    return _trajectory(running.joint_names, times, *columns)
+    return motion.trajectory(running.joint_names)
 
 
 def _grid(duration_s: float) -> np.ndarray:
     return np.linspace(0.0, duration_s, max(5, int(np.ceil(duration_s / _POINT_PERIOD_S)) + 1))
 
-
-def _trajectory(names: tuple[str, ...], times: np.ndarray, *columns: np.ndarray) -> JointTrajectory:
-    velocities = columns[1].copy()
-    velocities[-1] = 0.0
-    return JointTrajectory(
-        names, times[1:], columns[0][1:], velocities[1:], *(c[1:] for c in columns[2:])
-    )

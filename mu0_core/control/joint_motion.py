@@ -15,6 +15,7 @@ import numpy as np
 from scipy.interpolate import BPoly
 
 from mu0_core.errors import ShapeError
+from mu0_core.types import JointTrajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,21 @@ class JointMotion:
             v0, v1 = velocities[:-1] * step / 5, velocities[1:] * step / 5
             a0, a1 = accelerations[:-1] * step**2 / 20, accelerations[1:] * step**2 / 20
             rows = [p0, p0 + v0, p0 + 2 * v0 + a0, p1 - 2 * v1 + a1, p1 - v1, p1]
-        self.times_s = times_s
+        self.times_s, self.positions = times_s, positions
+        self.velocities, self.accelerations = velocities, accelerations
         self._coefficients = [np.stack(rows)]
         for _ in range(3):
             self._coefficients.append(_derivative(self._coefficients[-1], step))
         self._curves = [BPoly(c, times_s) for c in self._coefficients[:3]]
+
+    def trajectory(self, joint_names: tuple[str, ...]) -> JointTrajectory:
+        """Return the points after the first, which is where the controller is anyhow."""
+        velocities, accelerations = (
+            None if column is None else column[1:] for column in (self.velocities, self.accelerations)
+        )
+        return JointTrajectory(
+            joint_names, self.times_s[1:], self.positions[1:], velocities, accelerations
+        )
 
     @property
     def end_s(self) -> float:

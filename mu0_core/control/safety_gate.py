@@ -18,7 +18,7 @@ from mu0_core.control.chunk_checks import ChunkRejected
 from mu0_core.control.decision import GateDecision, GateState, Outcome
 from mu0_core.control.gate_settings import GateSettings
 from mu0_core.control.gripper_timing import time_gripper
-from mu0_core.control.joint_motion import JointMotion, MotionBounds
+from mu0_core.control.joint_motion import JointMotion
 from mu0_core.control.joint_trajectory_controller import JointTrajectoryController
 from mu0_core.control.path_timing import RateLimits, TimedPath, time_path
 from mu0_core.robot.description import RobotDescription
@@ -48,7 +48,8 @@ class SafetyGate:
         self.counters: Counter[str] = Counter()
         self._kinematics = Kinematics(robot)
         self._shadow = JointTrajectoryController(robot.arm_joints)
-        self._opening_m: float | None = None  # commanded; None = no joint states were seen yet
+        self._fingers = JointTrajectoryController((robot.gripper.joint,))
+        self._started = False  # joint states were seen: there is a commanded state
         self._task, self._last_sequence = b"", -1
         self._bad_in_a_row = 0
         self._healthy_since_ns: int | None = None
@@ -64,16 +65,20 @@ class SafetyGate:
             return
         if self._healthy_since_ns is None:
             self._healthy_since_ns = now_ns
-        if self._opening_m is None:
+        if not self._started:
             self._shadow.set_initial(measured)
-            self._opening_m = proprioception.gripper_m
+            per_joint_m = self.robot.gripper.opening_per_joint_m
+            self._fingers.set_initial(np.array([proprioception.gripper_m / per_joint_m]))
+            self._started = True
             return
         error = self._tracking_error(measured, now_ns)
         if error <= self.settings.max_tracking_error_rad:
             return
+        if self.state is GateState.LATCHED:
+            return
         if self._shadow.remaining_s(now_ns * 1e-9) > 0:
             self._latch("TRACKING_ERROR", f"arm is {error:.3f} rad from its command")
-        elif self.state is not GateState.LATCHED:
+        else:
             self._shadow.set_initial(measured)  # at rest, somebody else moved the arm
 
     def lose_observations(self) -> None:
@@ -112,7 +117,7 @@ class SafetyGate:
             speed_scale: share of the speed limits for this chunk, in (0, 1], on top of the settings'.
         """
         try:
-            timed, opening = self._judge(chunk, proprioception, now_ns, speed_scale)
+            timed, motion, opening = self._judge(chunk, proprioception, now_ns, speed_scale)
         except ChunkRejected as rejection:
             return self._reject(rejection)
         self._bad_in_a_row = 0
@@ -128,28 +133,23 @@ class SafetyGate:
             return GateDecision(
                 outcome, "SUCCESS", message, None, None, timed.stretch, timed.duration_s
             )
-        arm, gripper = self._command(timed, opening, now_ns)
+        arm = motion.trajectory(self.robot.arm_joints)
+        self._shadow.accept(arm, now_ns * 1e-9)
+        self._end_ns = now_ns + round(timed.duration_s * 1e9)
+        gripper = None if opening is None else self._command_gripper(opening, timed, now_ns)
         return GateDecision(
             outcome, "SUCCESS", message, arm, gripper, timed.stretch, timed.duration_s
         )
 
-    def _command(
-        self, timed: TimedPath, opening_m: np.ndarray | None, now_ns: int
-    ) -> tuple[JointTrajectory, JointTrajectory | None]:
-        times, positions, velocities, accelerations = timed.points(self.settings.sample_period_s)
-        arm = JointTrajectory(
-            self.robot.arm_joints, times[1:], positions[1:], velocities[1:],
-            accelerations[1:] if timed.ramp_up_s > 0 else None,
-        )
-        self._shadow.accept(arm, now_ns * 1e-9)
-        end_s = timed.duration_s
-        gripper = None
-        if opening_m is not None:
-            gripper = time_gripper(opening_m, self._opening_m, timed, self.robot.gripper)
-            self._opening_m = float(opening_m[-1])
-            end_s = max(end_s, float(gripper.times_s[-1]))
-        self._end_ns = now_ns + round(end_s * 1e9)
-        return arm, gripper
+    def _command_gripper(
+        self, opening_m: np.ndarray, timed: TimedPath, now_ns: int
+    ) -> JointTrajectory:
+        hand, now_s = self.robot.gripper, now_ns * 1e-9
+        here_m = float(self._fingers.sample(now_s)[0][0]) * hand.opening_per_joint_m
+        trajectory = time_gripper(opening_m, here_m, timed, hand)
+        self._fingers.accept(trajectory, now_s)
+        self._end_ns = max(self._end_ns, now_ns + round(float(trajectory.times_s[-1]) * 1e9))
+        return trajectory
 
     def _judge(
         self,
@@ -157,7 +157,7 @@ class SafetyGate:
         proprioception: Proprioception | None,
         now_ns: int,
         speed_scale: float,
-    ) -> tuple[TimedPath, np.ndarray | None]:
+    ) -> tuple[TimedPath, JointMotion, np.ndarray | None]:
         if self.state is GateState.LATCHED:
             raise ChunkRejected(self.cause, f"latched: {self.cause_message}; call reset first")
         checks.check_form(chunk, self.robot, self.settings)
@@ -177,10 +177,11 @@ class SafetyGate:
         opening = None if chunk.gripper_m is None else np.asarray(chunk.gripper_m, float)[first:last]
         checks.check_gripper(opening, self.robot)
         waypoints = np.concatenate([here[None], steps[first:last]])
+        scale = self.settings.speed_scale * speed_scale
         timed, motion = time_path(
             waypoints, chunk.step_period_s, self.settings.ramp_s,
-            self._rate_limits(self.settings.limit_share, self.settings.speed_scale * speed_scale),
-            self.settings.sample_period_s, self.settings.max_stretch / speed_scale,
+            self._rate_limits(self.settings.limit_share, scale),
+            self.settings.sample_period_s, self.settings.max_stretch / scale,
             speed if moving else None,
         )
         if not np.isfinite(timed.stretch):
@@ -188,12 +189,11 @@ class SafetyGate:
                 "LIMIT_VIOLATION",
                 f"too fast: slowing {self.settings.max_stretch} times would not keep the limits",
             )
-        if not self._is_within(motion.bounds(), motion.sample(motion.times_s)[0]):
-            raise ChunkRejected("LIMIT_VIOLATION", "the curve between the steps leaves the limits")
-        return timed, opening
+        self._check_places(motion)
+        return timed, motion, opening
 
     def _check_ready(self, proprioception: Proprioception | None, now_ns: int) -> None:
-        if proprioception is None or self._opening_m is None:
+        if proprioception is None or not self._started:
             raise ChunkRejected("NOT_READY", "no joint states yet")
         if not np.all(np.isfinite(proprioception.positions_rad)):
             raise ChunkRejected("OBSERVATION_INVALID", "joint states are not finite")
@@ -241,16 +241,17 @@ class SafetyGate:
             limits.jerk_rad_s3 * share * scale**3,
         )
 
-    def _is_within(self, bounds: MotionBounds, positions_rad: np.ndarray) -> bool:
-        """Say whether a motion stays within joint limits; raises for workspace and floor."""
-        limits = self.robot.limits
-        inside = bool(
-            np.all(bounds.lowest >= limits.lower_rad - _POSITION_SLACK_RAD)
-            and np.all(bounds.highest <= limits.upper_rad + _POSITION_SLACK_RAD)
-        )
-        if inside:
-            checks.check_workspace(positions_rad, self._kinematics)
-        return inside
+    def _check_places(self, motion: JointMotion) -> None:
+        """Refuse a motion that leaves joint limits or workspace at any moment."""
+        limits, bounds = self.robot.limits, motion.bounds()
+        beyond = np.maximum(limits.lower_rad - bounds.lowest, bounds.highest - limits.upper_rad)
+        if np.max(beyond) > _POSITION_SLACK_RAD:
+            joint = self.robot.arm_joints[int(np.argmax(beyond))]
+            raise ChunkRejected(
+                "LIMIT_VIOLATION",
+                f"{joint} would pass its limit by {np.max(beyond):.4f} rad between two steps",
+            )
+        checks.check_workspace(motion.positions, self._kinematics)
 
     def _reject(self, rejection: ChunkRejected) -> GateDecision:
         self.counters[Outcome.REJECT.value] += 1
@@ -280,18 +281,19 @@ class SafetyGate:
         if self.state is not GateState.LATCHED:
             self.state, self.cause, self.cause_message = GateState.HOLDING, code, message
         trajectory = brake(
-            self._shadow, now_ns * 1e-9, self._rate_limits(1.0), self._is_brake_allowed
+            self._shadow, now_ns * 1e-9, self._rate_limits(1.0), self._is_allowed
         )
         if trajectory is not None:
             self._shadow.accept(trajectory, now_ns * 1e-9)
             self._end_ns = now_ns + round(float(trajectory.times_s[-1]) * 1e9)
         return trajectory
 
-    def _is_brake_allowed(self, bounds: MotionBounds, positions_rad: np.ndarray) -> bool:
+    def _is_allowed(self, motion: JointMotion) -> bool:
         try:
-            return self._is_within(bounds, positions_rad)
+            self._check_places(motion)
         except ChunkRejected:
             return False
+        return True
 
     def reset(self) -> None:
         """Leave LATCHED or HOLDING; the next chunk is judged anew, whatever its sequence."""
@@ -304,7 +306,7 @@ class SafetyGate:
 
         A latch stays, and so do the counters.
         """
-        self._opening_m, self._healthy_since_ns, self._end_ns = None, None, 0
+        self._started, self._healthy_since_ns, self._end_ns = False, None, 0
         if self.state is not GateState.LATCHED:
             self.state, self.cause = GateState.HOLDING, "CLOCK_JUMP"
             self.cause_message = "the data clock jumped"

@@ -18,7 +18,7 @@ from mu0_core.geometry import camera
 from mu0_core.inference.language import InstructionTokenizer
 from mu0_core.model.noise import seeded_noise
 from mu0_core.model.render import DEGREE, trace_knots
-from mu0_core.model.world_model import WorldModel
+from mu0_core.model.world_model import TraceSamples, WorldModel
 from mu0_core.spline.basis import design_matrix
 from mu0_core.types import QueryPoints, RgbdFrame, TraceForecast
 
@@ -79,27 +79,9 @@ class WorldModelForecaster:
                 f"query points refer to {query.width}x{query.height} pixels, image is {size}"
             )
         query = query.select(np.isfinite(query.depth_m) & (query.depth_m > 0))
-        if len(query) == 0:
-            raise NoQueryPointsError("no query point has depth")
-        uvz = np.concatenate(
-            [camera.pixels_to_uv(query.uv_px, *size), query.depth_m[:, None]], axis=1
-        )
-        points = torch.from_numpy(uvz).float()[None].to(self._device)
-        image = self.model.encode_image(self._image(frame))
-        tokens = self._tokenizer(instruction)[None].to(self._device)
-        prefix = self.model.encode_prefix(
-            image, tokens, torch.ones_like(tokens, dtype=torch.bool), with_hidden=False
-        )
-        features = self.model.point_features(image, points[..., :2])
-        noise = seeded_noise(
-            [seed], num_samples, len(query), self.model.config.trace_bspline_n_ctrl
-        )
-        samples = self.model.sample(
-            prefix, features, points, num_samples=num_samples, noise=noise.to(self._device)
-        )
+        uvz = self._query_uvz(query)
+        samples = self._sample(frame, instruction, uvz, num_samples, seed)
         control = samples.control_points[0].double().cpu().numpy()
-        if not np.all(np.isfinite(control)):
-            raise NonFiniteOutputError(f"model {self.model_id} produced non-finite control points")
         control_m = self._to_metres(control, uvz, frame)
         chosen = _most_central(control_m)
         valid_until = np.ones(len(query), np.float32)
@@ -120,6 +102,56 @@ class WorldModelForecaster:
             inference_s=time.perf_counter() - started,
         )
 
+    @torch.no_grad()
+    def sample_uvz(
+        self,
+        frame: RgbdFrame,
+        instruction: str,
+        query: QueryPoints,
+        *,
+        num_samples: int = 1,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """Return sampled traces (S, N, H, 3) as u, v in [-1, 1] and z in metres, for evaluation."""
+        uvz = self._query_uvz(query)
+        samples = self._sample(frame, instruction, uvz, num_samples, seed)
+        return self._traces(samples.control_points[0].double().cpu().numpy(), uvz)[:, :, 1:]
+
+    @staticmethod
+    def _query_uvz(query: QueryPoints) -> np.ndarray:
+        """Return (N, 3) u, v in [-1, 1] and z in metres."""
+        if len(query) == 0:
+            raise NoQueryPointsError("no query point has depth")
+        uv = camera.pixels_to_uv(query.uv_px, query.width, query.height)
+        return np.concatenate([uv, query.depth_m[:, None]], axis=1)
+
+    def _sample(
+        self, frame: RgbdFrame, instruction: str, uvz: np.ndarray, num_samples: int, seed: int
+    ) -> TraceSamples:
+        """Run the model once for all samples."""
+        points = torch.from_numpy(uvz).float()[None].to(self._device)
+        image = self.model.encode_image(self._image(frame))
+        tokens = self._tokenizer(instruction)[None].to(self._device)
+        prefix = self.model.encode_prefix(
+            image, tokens, torch.ones_like(tokens, dtype=torch.bool), with_hidden=False
+        )
+        features = self.model.point_features(image, points[..., :2])
+        noise = seeded_noise(
+            [seed], num_samples, len(uvz), self.model.config.trace_bspline_n_ctrl
+        )
+        samples = self.model.sample(
+            prefix, features, points, num_samples=num_samples, noise=noise.to(self._device)
+        )
+        if not bool(torch.isfinite(samples.control_points).all()):
+            raise NonFiniteOutputError(f"model {self.model_id} produced non-finite control points")
+        return samples
+
+    def _traces(self, control: np.ndarray, uvz: np.ndarray) -> np.ndarray:
+        """Render scaled deltas (S, N, D, 3) as absolute u, v, z (S, N, H + 1, 3)."""
+        deltas = control * self._scale
+        deltas[..., 0, :] = 0.0  # a trace starts at its query point
+        return np.einsum("hd,sndc->snhc", self._basis, deltas) + uvz[None, :, None]
+
     def _image(self, frame: RgbdFrame) -> torch.Tensor:
         side = self.model.config.image_size
         squashed = cv2.resize(frame.rgb, (side, side), interpolation=cv2.INTER_AREA)
@@ -131,9 +163,7 @@ class WorldModelForecaster:
         Raises:
             NonFiniteOutputError: a trace leaves the half space in front of the camera.
         """
-        deltas = control * self._scale
-        deltas[..., 0, :] = 0.0  # a trace starts at its query point
-        traces = np.einsum("hd,sndc->snhc", self._basis, deltas) + uvz[None, :, None]
+        traces = self._traces(control, uvz)
         if np.any(traces[..., 2] <= 0.01):
             raise NonFiniteOutputError(
                 f"model {self.model_id} forecast a point behind the camera "
