@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from mu0_core.inference.protocols import ActionExpert, QueryPointSelector, Trace
 from mu0_core.robot.description import RobotDescription
 from mu0_core.types import QueryPoints, RgbdFrame
 from mu0_ros.conversions.query_points import query_from_msg
+from mu0_ros.conversions.stamp import duration_from_s
 
 
 def _check(backend: str) -> None:
@@ -138,11 +140,17 @@ def model_info(
         max_query_points=max_points, parameterization=Trace.PARAMETER_PHASE,
         trace_horizon=Duration(), license="Apache-2.0",
     )
-    if not model_id.startswith("fake"):
-        from mu0_core.inference.registry import model_folder
+    if model_id.startswith("fake"):
+        return message
+    from mu0_core.inference.registry import model_folder
 
-        for line in (model_folder(model_id) / "sha256sums.txt").read_text().splitlines():
-            digest, _, name = line.partition("  ")
-            if name == "model.safetensors":
-                message.sha256 = digest
+    folder = model_folder(model_id)
+    for line in (folder / "sha256sums.txt").read_text().splitlines():
+        digest, _, name = line.partition("  ")
+        if name == "model.safetensors":
+            message.sha256 = digest
+    sizes = json.loads((folder / "config.json").read_text())
+    message.num_control_points = sizes.get("trace_bspline_n_ctrl", 0)
+    message.action_chunk_size = sizes.get("chunk_size", 0)
+    message.action_step_period = duration_from_s(sizes.get("step_period_s", 0.0))
     return message

@@ -7,12 +7,19 @@ import argparse
 import multiprocessing
 import os
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from mu0_core.errors import ConfigError
+from mu0_core.errors import ConfigError, SimulationError
 from mu0_core.simulation.layout import FIRST_EVALUATION_SEED
+
+if TYPE_CHECKING:
+    from mu0_core.simulation.collection import Outcome
 
 _world = None  # one per worker process: building the scene and its renderer takes seconds
 
@@ -52,17 +59,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _outcomes(out: Path, seeds: list[int], workers: int):
-    """Yield the outcome of each seed, in any order."""
+def _outcomes(out: Path, seeds: list[int], workers: int) -> Iterator[Outcome]:
+    """Yield the outcome of each seed, in order; a worker that dies ends the collection."""
     jobs = [(out, seed) for seed in seeds]
     if workers == 1 or len(jobs) < 2:
         yield from map(_collect, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
-        yield from pool.imap_unordered(_collect, jobs)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+        try:
+            yield from pool.map(_collect, jobs)
+        except BrokenProcessPool as error:
+            raise SimulationError(
+                "a collecting process died (out of memory?); run the command again with fewer "
+                "--workers to continue"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _collect(job: tuple[Path, int]):
+def _collect(job: tuple[Path, int]) -> Outcome:
     from mu0_core.simulation.collection import collect_seed
     from mu0_core.simulation.world import TableWorld
 

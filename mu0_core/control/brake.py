@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Come to rest from a commanded state in motion, as soon as the acceleration limits allow.
 
-First choice is the path under way, only slower and slower: it has been checked. Where the limits leave
-no room for that, the arm leaves the path on its tangent, which needs v^2 / 2a of room.
+First choice is the path under way, only slower and slower: it has been checked. Where the limits
+leave no room for that, the arm leaves the path on its tangent, which needs v^2 / 2a of room.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def brake(
     limits: RateLimits,
     allowed: Callable[[JointMotion], bool],
 ) -> JointTrajectory | None:
-    """Return a trajectory to rest, or None when the one under way is as good or the arm is at rest.
+    """Return a trajectory to rest; None at rest or when the one under way ends as soon.
 
     Args:
         running: holds the commanded motion.
@@ -67,4 +67,3 @@ def brake(
 
 def _grid(duration_s: float) -> np.ndarray:
     return np.linspace(0.0, duration_s, max(5, int(np.ceil(duration_s / _POINT_PERIOD_S)) + 1))
-

@@ -14,7 +14,6 @@ from mu0_core.robot.description import RobotDescription
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.types import ActionChunk
 
-
 _CLOCK_TOLERANCE_S = 0.05  # two clocks of one machine or a synchronised pair
 _POSITION_TOLERANCE_RAD = 1e-9
 
@@ -129,8 +128,8 @@ def check_positions(positions_rad: np.ndarray, robot: RobotDescription) -> None:
         row, column = np.unravel_index(np.argmax(excess), excess.shape)
         raise ChunkRejected(
             "LIMIT_VIOLATION",
-            f"{robot.arm_joints[column]} would reach {positions_rad[row, column]:.3f} rad, allowed "
-            f"[{limits.lower_rad[column]:.3f}, {limits.upper_rad[column]:.3f}]",
+            f"{robot.arm_joints[column]} would reach {positions_rad[row, column]:.3f} rad, "
+            f"allowed [{limits.lower_rad[column]:.3f}, {limits.upper_rad[column]:.3f}]",
         )
 
 

@@ -21,7 +21,7 @@ class GateSettings:
         max_start_jump_rad: first step against the commanded state.
         max_step_jump_rad: between steps; more is a spike, not fast motion.
         max_observation_age_at_rest_s: of a chunk's observation, for an arm that stands still.
-        max_observation_age_s: for an arm at its velocity limit; in between it falls with the speed.
+        max_observation_age_s: for an arm at its velocity limit; the faster, the nearer to this.
         max_state_age_s: of the joint states.
         max_stretch: slow a chunk down by at most this factor; more is refused.
         ramp_s: length of the soft start and of the rest tail.

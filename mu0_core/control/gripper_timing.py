@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time finger openings with the arm's motion, slowed or not, at no more than the gripper's speed."""
+"""Time finger openings with the arm's motion, slowed or not, within the gripper's speed."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Motion of several joints as polynomial pieces, with bounds that no instant can exceed.
 
-The pieces are what ros2_control's trajectory controller makes of trajectory points: linear when only
-positions are given, cubic with velocities, quintic with accelerations. They are kept in Bernstein
-form, where the coefficients of a derivative enclose the derivative: a limit that holds for them holds
-at every instant, not only where somebody looked.
+The pieces are what ros2_control's trajectory controller makes of trajectory points: linear when
+only positions are given, cubic with velocities, quintic with accelerations. They are kept in
+Bernstein form, where the coefficients of a derivative enclose the derivative: a limit that holds
+for them holds at every instant, not only where somebody looked.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class JointMotion:
         accelerations: np.ndarray | None = None,
     ) -> None:
         if len(times_s) < 2 or positions.shape[:1] != times_s.shape:
-            raise ShapeError(f"{len(times_s)} times and positions {positions.shape}: need (K >= 2, A)")
+            raise ShapeError(
+                f"{len(times_s)} times and positions {positions.shape}: need (K >= 2, A)"
+            )
         step = np.diff(times_s)[:, None]
         p0, p1 = positions[:-1], positions[1:]
         if velocities is None:
@@ -69,7 +71,8 @@ class JointMotion:
     def trajectory(self, joint_names: tuple[str, ...]) -> JointTrajectory:
         """Return the points after the first, which is where the controller is anyhow."""
         velocities, accelerations = (
-            None if column is None else column[1:] for column in (self.velocities, self.accelerations)
+            None if column is None else column[1:]
+            for column in (self.velocities, self.accelerations)
         )
         return JointTrajectory(
             joint_names, self.times_s[1:], self.positions[1:], velocities, accelerations
@@ -99,7 +102,7 @@ class JointMotion:
 
 
 def _derivative(coefficients: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Return the Bernstein coefficients of the derivative of pieces of lengths ``step`` (K - 1, 1)."""
+    """Return the Bernstein coefficients of the derivative; ``step`` (K - 1, 1) are lengths."""
     degree = len(coefficients) - 1
     if degree == 0:
         return np.zeros_like(coefficients)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A joint-trajectory controller with the rules of ros2_control's (Jazzy), for simulation and tests.
+"""A joint-trajectory controller with the rules of ros2_control's (Jazzy), for simulation.
 
-It validates names, sizes and times, requires rest at the end, interpolates by linear, cubic or quintic
-pieces depending on the fields given, and holds the last point. A new trajectory replaces the running
-one and starts from the commanded state of that moment.
+It validates names, sizes and times, requires rest at the end, interpolates by linear, cubic or
+quintic pieces depending on the fields given, and holds the last point. A new trajectory replaces
+the running one and starts from the commanded state of that moment.
 
-Unlike the original it refuses non-finite numbers, since physics must never see them, and a trajectory
-that is over at the moment it arrives, which the original would jump to.
+Unlike the original it refuses non-finite numbers, since physics must never see them, and a
+trajectory that is over at the moment it arrives, which the original would jump to.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class JointTrajectoryController:
         self._allow_partial = allow_partial_joints
         self._hold: np.ndarray | None = None
         self._motion: JointMotion | None = None
-        self._accepted_s = 0.0  # times of `_motion` count from here: small numbers keep their digits
+        self._accepted_s = 0.0  # times of `_motion` count from here
 
     def set_initial(self, positions: np.ndarray) -> None:
         """Hold at these positions (A,) until a trajectory comes."""
         positions = np.array(positions, dtype=float)
         if positions.shape != (len(self.joint_names),) or not np.all(np.isfinite(positions)):
-            raise TrajectoryError(f"initial positions must be {len(self.joint_names)} finite numbers")
+            raise TrajectoryError(f"expected {len(self.joint_names)} finite initial positions")
         self._hold, self._motion = positions, None
 
     def accept(
@@ -91,16 +91,14 @@ class JointTrajectoryController:
             raise TrajectoryError("times must not be negative and must strictly increase")
         return times
 
-    def _checked_columns(
-        self, trajectory: JointTrajectory, here: np.ndarray
-    ) -> list[np.ndarray]:
+    def _checked_columns(self, trajectory: JointTrajectory, here: np.ndarray) -> list[np.ndarray]:
         """Return positions and, as far as given, velocities and accelerations in our order."""
         names = tuple(trajectory.joint_names)
         if len(set(names)) != len(names):
             raise TrajectoryError(f"joint names are doubled: {names}")
         unknown = sorted(set(names) - set(self.joint_names))
         if unknown:
-            raise TrajectoryError(f"unknown joints {unknown}; this controller has {self.joint_names}")
+            raise TrajectoryError(f"unknown joints {unknown}; known are {self.joint_names}")
         missing = sorted(set(self.joint_names) - set(names))
         if missing and not (self._allow_partial and names):
             raise TrajectoryError(f"joints {missing} are missing")
@@ -140,7 +138,9 @@ class JointTrajectoryController:
         """Return commanded positions and velocities (A,) at a time."""
         return self.commanded(now_s)[:2]
 
-    def ahead(self, now_s: float, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def ahead(
+        self, now_s: float, times_s: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what is commanded (K, A) in ``times_s`` (K,) seconds from now."""
         if self._motion is None:
             rest = np.zeros((len(times_s), len(self.joint_names)))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time a joint path so that it ends at rest within velocity, acceleration and jerk limits.
 
-The path is a cubic spline through the waypoints over a step count s. A smooth time law runs s from 0
-to the end, with a soft ramp at the end and, from rest, at the start; so positions are C2 and the last
-waypoint is reached at zero speed without overshoot. If a limit is broken, the whole motion is slowed
-by one factor; from rest the path stays exactly the same. Limits are judged on the trajectory that
-goes out, piece by piece, not on samples of it.
+The path is a cubic spline through the waypoints over a step count s. A smooth time law runs s
+from 0 to the end, with a soft ramp at the end and, from rest, at the start; so positions are C2
+and the last waypoint is reached at zero speed without overshoot. If a limit is broken, the whole
+motion is slowed by one factor; from rest the path stays exactly the same. Limits are judged on the
+trajectory that goes out, piece by piece, not on samples of it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import CubicSpline, PchipInterpolator, PPoly
 
 from mu0_core.control.joint_motion import JointMotion, MotionBounds
 
 _ATTEMPTS = 12
-_SLACK = 1.0005
+_SLACK, _SLACK_IN_MOTION = 1.0005, 1.05  # in motion the path bends further as it is slowed
 _SHORTEST_PERIOD_S = 0.005
 
 
@@ -31,7 +31,7 @@ class RateLimits:
     jerk: np.ndarray
 
     def slowing_needed(self, bounds: MotionBounds) -> float:
-        """Return the factor by which a motion must be slowed to keep the limits; <= 1: it keeps them."""
+        """Return how many times slower a motion must be to keep the limits; <= 1: it does."""
         return float(
             max(
                 np.max(bounds.velocity / self.velocity),
@@ -52,7 +52,7 @@ class TimedPath:
         stretch: factor by which time is slowed.
     """
 
-    path: CubicSpline
+    path: PPoly
     steps: int
     step_period_s: float
     ramp_up_s: float
@@ -101,7 +101,7 @@ class TimedPath:
         return np.interp(steps, s, grid)
 
     def points(self, sample_period_s: float) -> tuple[np.ndarray, ...]:
-        """Return times (K,), positions, velocities and accelerations (K, A), the start included."""
+        """Return times (K,), positions, velocities, accelerations (K, A), the start included."""
         spacing = min(sample_period_s, self.step_period_s * self.stretch)
         count = max(4, int(np.ceil(self.duration_s / max(spacing, _SHORTEST_PERIOD_S))))
         times = np.linspace(0.0, self.duration_s, count + 1)
@@ -118,6 +118,7 @@ def time_path(
     sample_period_s: float,
     max_stretch: float,
     start_velocity: np.ndarray | None = None,
+    monotone: bool = False,
 ) -> tuple[TimedPath, JointMotion]:
     """Time a path through waypoints (n + 1, A), the first being the commanded state.
 
@@ -129,29 +130,40 @@ def time_path(
         sample_period_s: spacing of the trajectory points.
         max_stretch: give up when more slowing would be needed.
         start_velocity: (A,) of a commanded state in motion; None = at rest.
+        monotone: never leave the range of two neighbouring waypoints; only C1, from rest only.
 
     Returns:
-        The timed path and the motion that a controller makes of its points. If the limits cannot be
-        kept, ``stretch`` exceeds ``max_stretch`` and the motion is not to be used.
+        The timed path and the motion that a controller makes of its points. If the limits cannot
+        be kept, ``stretch`` is infinite and the motion is not to be used.
     """
     steps = len(waypoints) - 1
     down_s = min(ramp_s, steps * step_period_s)
     moving = start_velocity is not None
+    up_s = 0.0 if moving else down_s
     stretch = 1.0
     for _ in range(_ATTEMPTS):
         tangent = start_velocity * step_period_s * stretch if moving else None
-        path = CubicSpline(
-            np.arange(steps + 1), waypoints,
-            bc_type=((1, tangent), (2, np.zeros(waypoints.shape[1]))) if moving else "natural",
-        )
-        timed = TimedPath(path, steps, step_period_s, 0.0 if moving else down_s, down_s, stretch)
+        path = _path(waypoints, tangent, monotone)
+        timed = TimedPath(path, steps, step_period_s, up_s, down_s, stretch)
         times, positions, velocities, accelerations = timed.points(sample_period_s)
-        # in motion the acceleration steps at the start; cubic pieces do not swing because of it
-        motion = JointMotion(times, positions, velocities, None if moving else accelerations)
+        # where the acceleration steps, cubic pieces do not swing because of it
+        motion = JointMotion(
+            times, positions, velocities, None if moving or monotone else accelerations
+        )
         slower = limits.slowing_needed(motion.bounds())
         if slower <= 1.0:
             return timed, motion
-        stretch *= slower * _SLACK
+        stretch *= slower * (_SLACK_IN_MOTION if moving else _SLACK)
         if stretch > max_stretch:
             break
-    return TimedPath(path, steps, step_period_s, timed.ramp_up_s, down_s, np.inf), motion
+    return TimedPath(path, steps, step_period_s, up_s, down_s, np.inf), motion
+
+
+def _path(waypoints: np.ndarray, tangent: np.ndarray | None, monotone: bool) -> PPoly:
+    """Return the curve over steps: natural spline, or with a start tangent, or monotone."""
+    steps = np.arange(len(waypoints))
+    if monotone:
+        return PchipInterpolator(steps, waypoints)
+    if tangent is None:
+        return CubicSpline(steps, waypoints, bc_type="natural")
+    return CubicSpline(steps, waypoints, bc_type=((1, tangent), (2, np.zeros_like(tangent))))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The last hop: the only code that turns a proposal into a trajectory. NOT a safety-rated device.
 
-A chunk is checked as a whole before anything moves. What is too fast is slowed along the same path,
-what is wrong is rejected with a reason, and every trajectory ends at rest, so the arm stops by itself
-when nobody sends another. The gate holds no clock: time is an argument.
+A chunk is checked as a whole before anything moves. What is too fast is slowed along the same
+path, what is wrong is rejected with a reason, and every trajectory ends at rest, so the arm stops
+by itself when nobody sends another. The gate holds no clock: time is an argument.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from mu0_core.control.gate_settings import GateSettings
 from mu0_core.control.gripper_timing import time_gripper
 from mu0_core.control.joint_motion import JointMotion
 from mu0_core.control.joint_trajectory_controller import JointTrajectoryController
-from mu0_core.control.path_timing import RateLimits, TimedPath, time_path
+from mu0_core.control.motion_planner import MotionPlanner, rate_limits
+from mu0_core.control.path_timing import TimedPath
 from mu0_core.robot.description import RobotDescription
-from mu0_core.robot.kinematics import Kinematics
 from mu0_core.types import ActionChunk, JointTrajectory, Proprioception
 
 _LATCHING_CODE = "NON_FINITE_OUTPUT"
 _AT_REST_RAD_S = 1e-3
 _LIMITED_FROM = 1.02  # slower than this many times is reported as LIMIT
-_POSITION_SLACK_RAD = 1e-4  # of the curve between waypoints that are within the limits
 
 
 class SafetyGate:
@@ -46,7 +45,7 @@ class SafetyGate:
         self.state = GateState.IDLE
         self.cause, self.cause_message = "SUCCESS", ""
         self.counters: Counter[str] = Counter()
-        self._kinematics = Kinematics(robot)
+        self._planner = MotionPlanner(robot, self.settings)
         self._shadow = JointTrajectoryController(robot.arm_joints)
         self._fingers = JointTrajectoryController((robot.gripper.joint,))
         self._started = False  # joint states were seen: there is a commanded state
@@ -114,12 +113,12 @@ class SafetyGate:
             proprioception: newest joint states, or None if there never were any.
             now_ns: time on the clock of the observation stamps.
             dry_run: check this one but command nothing (the settings may say so for all).
-            speed_scale: share of the speed limits for this chunk, in (0, 1], on top of the settings'.
+            speed_scale: share of the limits for this chunk, in (0, 1], times that of the settings.
         """
         try:
             timed, motion, opening = self._judge(chunk, proprioception, now_ns, speed_scale)
         except ChunkRejected as rejection:
-            return self._reject(rejection)
+            return self.refuse(rejection.code, str(rejection))
         self._bad_in_a_row = 0
         self._task, self._last_sequence = chunk.task_id, chunk.sequence
         limited = timed.stretch > _LIMITED_FROM
@@ -174,22 +173,14 @@ class SafetyGate:
         last = chunk.execute_steps or len(steps)
         checks.check_jumps(np.concatenate([here[None], steps[first:]]), self.settings)
         checks.check_positions(steps, self.robot)
-        opening = None if chunk.gripper_m is None else np.asarray(chunk.gripper_m, float)[first:last]
+        opening = chunk.gripper_m
+        if opening is not None:
+            opening = np.asarray(opening, dtype=float)[first:last]
         checks.check_gripper(opening, self.robot)
         waypoints = np.concatenate([here[None], steps[first:last]])
-        scale = self.settings.speed_scale * speed_scale
-        timed, motion = time_path(
-            waypoints, chunk.step_period_s, self.settings.ramp_s,
-            self._rate_limits(self.settings.limit_share, scale),
-            self.settings.sample_period_s, self.settings.max_stretch / scale,
-            speed if moving else None,
+        timed, motion = self._planner.plan(
+            waypoints, chunk.step_period_s, speed_scale, speed if moving else None
         )
-        if not np.isfinite(timed.stretch):
-            raise ChunkRejected(
-                "LIMIT_VIOLATION",
-                f"too fast: slowing {self.settings.max_stretch} times would not keep the limits",
-            )
-        self._check_places(motion)
         return timed, motion, opening
 
     def _check_ready(self, proprioception: Proprioception | None, now_ns: int) -> None:
@@ -200,7 +191,9 @@ class SafetyGate:
         since_ns = now_ns if self._healthy_since_ns is None else self._healthy_since_ns
         healthy_s, arming_s = (now_ns - since_ns) * 1e-9, self.settings.arming_s
         if healthy_s < arming_s:
-            raise ChunkRejected("NOT_READY", f"arming: healthy for {healthy_s:.2f} of {arming_s} s")
+            raise ChunkRejected(
+                "NOT_READY", f"arming: healthy for {healthy_s:.2f} of {arming_s} s"
+            )
         error = self._tracking_error(proprioception.positions_rad, now_ns)
         if error > self.settings.max_tracking_error_rad:
             raise ChunkRejected(
@@ -232,38 +225,16 @@ class SafetyGate:
             raise ChunkRejected("OBSERVATION_STALE", f"all {last} steps were meant for the past")
         return gone
 
-    def _rate_limits(self, share: float, scale: float = 1.0) -> RateLimits:
-        """Return limits times a share; ``scale`` slows a motion that meets them by 1 / scale."""
-        limits = self.robot.limits
-        return RateLimits(
-            limits.velocity_rad_s * share * scale,
-            limits.acceleration_rad_s2 * share * scale**2,
-            limits.jerk_rad_s3 * share * scale**3,
-        )
-
-    def _check_places(self, motion: JointMotion) -> None:
-        """Refuse a motion that leaves joint limits or workspace at any moment."""
-        limits, bounds = self.robot.limits, motion.bounds()
-        beyond = np.maximum(limits.lower_rad - bounds.lowest, bounds.highest - limits.upper_rad)
-        if np.max(beyond) > _POSITION_SLACK_RAD:
-            joint = self.robot.arm_joints[int(np.argmax(beyond))]
-            raise ChunkRejected(
-                "LIMIT_VIOLATION",
-                f"{joint} would pass its limit by {np.max(beyond):.4f} rad between two steps",
-            )
-        checks.check_workspace(motion.positions, self._kinematics)
-
-    def _reject(self, rejection: ChunkRejected) -> GateDecision:
+    def refuse(self, code: str, message: str) -> GateDecision:
+        """Count a chunk that may not run, for a reason found here or while it was decoded."""
         self.counters[Outcome.REJECT.value] += 1
-        self.counters[rejection.code] += 1
+        self.counters[code] += 1
         if self.state is not GateState.LATCHED:
-            self.state = GateState.HOLDING
-            self.cause, self.cause_message = rejection.code, str(rejection)
-            if rejection.code == _LATCHING_CODE:
-                self._bad_in_a_row += 1
-                if self._bad_in_a_row >= self.settings.max_non_finite_in_a_row:
-                    self._latch(rejection.code, f"{self._bad_in_a_row} non-finite chunks in a row")
-        return GateDecision(Outcome.REJECT, rejection.code, str(rejection))
+            self.state, self.cause, self.cause_message = GateState.HOLDING, code, message
+            self._bad_in_a_row = self._bad_in_a_row + 1 if code == _LATCHING_CODE else 0
+            if self._bad_in_a_row >= self.settings.max_non_finite_in_a_row:
+                self._latch(code, f"{self._bad_in_a_row} non-finite chunks in a row")
+        return GateDecision(Outcome.REJECT, code, message)
 
     # -- stop and reset --------------------------------------------------------------------------
 
@@ -274,26 +245,20 @@ class SafetyGate:
 
         Args:
             now_ns: time.
-            code, message: the cause to show while HOLDING, which the next good chunk ends.
+            code: the cause to show while HOLDING, which the next good chunk ends.
+            message: the cause in words.
         """
         if not self.is_moving(now_ns):
             return None
         if self.state is not GateState.LATCHED:
             self.state, self.cause, self.cause_message = GateState.HOLDING, code, message
         trajectory = brake(
-            self._shadow, now_ns * 1e-9, self._rate_limits(1.0), self._is_allowed
+            self._shadow, now_ns * 1e-9, rate_limits(self.robot), self._planner.is_allowed
         )
         if trajectory is not None:
             self._shadow.accept(trajectory, now_ns * 1e-9)
             self._end_ns = now_ns + round(float(trajectory.times_s[-1]) * 1e9)
         return trajectory
-
-    def _is_allowed(self, motion: JointMotion) -> bool:
-        try:
-            self._check_places(motion)
-        except ChunkRejected:
-            return False
-        return True
 
     def reset(self) -> None:
         """Leave LATCHED or HOLDING; the next chunk is judged anew, whatever its sequence."""

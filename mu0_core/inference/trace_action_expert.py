@@ -20,6 +20,8 @@ from mu0_core.robot.description import RobotDescription
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.types import ActionChunk, Proprioception, TraceForecast
 
+_WORKSPACE_MARGIN_M = 0.01  # proposals stay this far inside, so that smoothing does not leave it
+
 
 class TraceActionExpert:
     """Proposes chunks with a `TracePolicy`. Deterministic for a seed.
@@ -72,7 +74,9 @@ class TraceActionExpert:
         joints, seed_rad = [], proprioception.positions_rad
         for offset in offsets[:, :3]:
             pose[:3, 3] = np.clip(
-                tip + offset, self.robot.workspace_min_m, self.robot.workspace_max_m
+                tip + offset,
+                self.robot.workspace_min_m + _WORKSPACE_MARGIN_M,
+                self.robot.workspace_max_m - _WORKSPACE_MARGIN_M,
             )
             seed_rad = self._kinematics.inverse(pose, seed_rad)
             joints.append(seed_rad)

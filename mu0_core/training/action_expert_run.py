@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -43,9 +43,9 @@ class ActionExpertRun:
 
     budget: Budget
     policy: TracePolicyConfig = profile.EMBEDDED_POLICY
-    slots: SlotSettings = SlotSettings()
-    forecasts: ForecastSettings = ForecastSettings()
-    batch: ActionExpertSettings = ActionExpertSettings()
+    slots: SlotSettings = field(default_factory=SlotSettings)
+    forecasts: ForecastSettings = field(default_factory=ForecastSettings)
+    batch: ActionExpertSettings = field(default_factory=ActionExpertSettings)
     loop: LoopSettings = ACTION_EXPERT_LOOP
 
     def __post_init__(self) -> None:
@@ -68,9 +68,12 @@ def train_action_expert(
 
     Args:
         recordings: folder of recordings.
+        out: folder of the checkpoint and of the kept stages.
+        run: all settings.
         provenance: makes the model card's provenance of a description of the data.
         world_model: output folder of `train_world_model` on the same recordings, whose forecasts
             are trained on; None trains on true traces with noise alone.
+        watcher: is told what happens.
 
     Raises:
         DataError: recordings or kept stages are broken or do not belong together.

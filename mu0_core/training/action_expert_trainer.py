@@ -8,7 +8,7 @@ forecaster-like noise; without forecasts all are of the second kind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from mu0_core.action_expert import motion_features as features
 from mu0_core.action_expert.trace_policy import TracePolicy
 from mu0_core.errors import ConfigError, DataError
 from mu0_core.inference.language import InstructionEncoder
-from mu0_core.training.flow_sampling import draw_time
+from mu0_core.training.flow_time import FlowTime
 from mu0_core.training.forecast_cache import ForecastCache
 from mu0_core.training.loop import TOTAL, LoopSettings
 from mu0_core.training.schedule import LearningRate
@@ -40,15 +40,17 @@ class ActionExpertSettings:
         batch_size: observations per step; each is denoised ``repeats`` times.
         forecast_share: share of the observations that show forecasts, where there are any.
         noise: on the traces of the rest.
+        time: flow times.
         evaluation_slots: held-out observations per evaluation.
         open_m: finger opening that counts as 1.
         std_min: least standard deviation of an action in its normalisation, metres.
     """
 
-    batch_size: int = 48
-    repeats: int = 4
+    batch_size: int = 40
+    repeats: int = 2
     forecast_share: float = 0.8
-    noise: TraceNoise = TraceNoise()
+    noise: TraceNoise = field(default_factory=TraceNoise)
+    time: FlowTime = field(default_factory=lambda: FlowTime(least=0.1, exponent=1.5))
     evaluation_slots: int = 384
     open_m: float = 0.08
     std_min: float = 0.004
@@ -61,7 +63,7 @@ class ActionExpertSettings:
 
 
 ACTION_EXPERT_LOOP = LoopSettings(
-    learning_rate=LearningRate(peak=6e-4, warmup_steps=200),
+    learning_rate=LearningRate(peak=1e-3, warmup_steps=200),
     weight_decay=1e-3,
     clip_norm=1.0,
     checkpoint_every=150,
@@ -173,7 +175,7 @@ class ActionExpertObjective:
         repeats = self.settings.repeats
         rows = size * repeats
         noise = torch.randn(rows, *batch.actions.shape[1:], generator=randomness.torch)
-        time = draw_time(rows, randomness.torch)
+        time = self.settings.time.draw(rows, randomness.torch)
         return {TOTAL: self.policy.loss(cache, valid, batch.actions, noise, time, repeats)}
 
     def observations(self, index: np.ndarray, rng: np.random.Generator | None) -> Observations:
@@ -188,10 +190,12 @@ class ActionExpertObjective:
         if self.policy.config.use_trace:
             control, ends, valid = self._traces(index, rng)
             relative = torch.from_numpy((control - tip[:, None, None]).astype(np.float32))
+            points, motion_valid = relative[:, :, 0], torch.from_numpy(valid)
             motion = features.motion_features(
-                relative[:, :, 0], relative, torch.from_numpy(ends.astype(np.float32))
+                points, relative, torch.from_numpy(ends.astype(np.float32))
             )
-            motion_valid = torch.from_numpy(valid)
+            carried = features.carried_motion(points, relative, motion_valid)
+            state = torch.cat([state, carried], dim=-1)
         actions = torch.from_numpy(slots.chunk[index])
         return Observations(z, z_valid, state, motion, motion_valid, actions)
 

@@ -84,6 +84,7 @@ def fit_connector(
         cells: per image, the words of cells on the (h / scale, w / scale) grid.
         words: embedding (d,) of each word; holds `BACKGROUND`.
         scale: pixel-shuffle factor s of the connector.
+        settings: of the fit.
 
     Raises:
         ShapeError: images and labels differ in number, or too few cells are named.

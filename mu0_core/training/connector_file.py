@@ -58,7 +58,11 @@ def fit_on_slots(
     """Fit the connector of ``model`` on randomly drawn slots; the model is not changed.
 
     Args:
+        model: with the pretrained backbone.
+        slots: training slots.
         recordings: folder that ``slots.files`` lie in.
+        language: folder of the converted language model.
+        settings: of the fit.
         body_names: by body id of the simulator.
     """
     rng = np.random.default_rng(settings.seed)
@@ -94,6 +98,7 @@ def save_connector(fit: ConnectorFit, path: Path) -> None:
     tensors = {"mean": fit.mean, "std": fit.std, "weight": fit.weight.contiguous()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     save_file(tensors, temporary, {"quality": quality})
+    temporary.chmod(0o644)  # safetensors writes files that only the owner reads
     temporary.replace(path)
 
 

@@ -107,7 +107,11 @@ def fill_pretrained(model: WorldModel, parts: dict[str, Tensor]) -> None:
         ModelIntegrityError: a tensor is missing, superfluous or misshapen.
     """
     names = stored_names(model)
-    stored = {s: name for name, s in names.items() if s.startswith((PRETRAINED_TOWER, PRETRAINED_LANGUAGE))}
+    stored = {
+        s: name
+        for name, s in names.items()
+        if s.startswith((PRETRAINED_TOWER, PRETRAINED_LANGUAGE))
+    }
     load_exact(model, {name: s for s, name in stored.items()}, {"pretrained parts": parts})
 
 

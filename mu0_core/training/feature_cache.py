@@ -99,6 +99,9 @@ def fill_feature_cache(
     Args:
         folder: of the cache; created when missing.
         model: with its final backbone and connector.
+        tokenizer: of its backbone.
+        slots: training slots.
+        settings: how many of them, and in which order.
         recordings: folder that ``slots.files`` lie in.
         on_progress: called with rows done and rows in all.
 
@@ -142,9 +145,7 @@ def fill_feature_cache(
     return FeatureCache(folder)
 
 
-def padded_tokens(
-    tokenizer: InstructionTokenizer, sentences: np.ndarray
-) -> tuple[Tensor, Tensor]:
+def padded_tokens(tokenizer: InstructionTokenizer, sentences: np.ndarray) -> tuple[Tensor, Tensor]:
     """Return ids (M, T) and validity (M, T), padded on the right to the longest sentence."""
     known = {sentence: tokenizer(str(sentence)) for sentence in np.unique(sentences)}
     longest = max(map(len, known.values()))
@@ -173,8 +174,10 @@ def _rows_done(folder: Path, chosen: np.ndarray, slots: TrainingSlots) -> int:
         same = all(
             np.array_equal(index[name], wanted)
             for name, wanted in (
-                ("slot", chosen), ("seed", slots.seed[chosen]), ("frame", slots.frame[chosen])
-            )  # fmt: skip
+                ("slot", chosen),
+                ("seed", slots.seed[chosen]),
+                ("frame", slots.frame[chosen]),
+            )
         )
     if not same:
         raise DataError(f"{folder} caches other slots; delete it or use another output folder")

@@ -80,12 +80,16 @@ def train(
 ) -> Progress:
     """Train until the budget is spent, continuing from ``folder`` when it holds a state.
 
-    Afterwards the model holds the averaged parameters, and ``metrics`` is their evaluation.
+    Afterwards the model holds the averaged parameters, and ``metrics`` is their evaluation. A
+    finished training continues when it is given a larger budget, at the learning rate that the
+    new schedule has there.
 
     Args:
+        objective: what is trained.
+        settings: of the optimisation.
+        budget: how long.
         folder: of the state file.
-        fingerprint: settings besides ``settings`` and ``budget`` that must not change between
-            continuations.
+        fingerprint: what besides ``settings`` must not change between continuations.
         on_step: called after each update with the progress and the spent share of the budget.
 
     Raises:
@@ -101,8 +105,7 @@ def train(
         weight_decay=settings.weight_decay,
     )
     randomness = Randomness.from_seed(settings.seed)
-    fixed = {"loop": dataclasses.asdict(settings), "budget": dataclasses.asdict(budget)}
-    fixed |= dict(fingerprint or {})
+    fixed = {"loop": dataclasses.asdict(settings), **(fingerprint or {})}
     state = (fixed, parameters, average, optimizer, randomness)
     progress = load_state(folder, *state) or Progress()
     before_s, started = progress.elapsed_s, time.monotonic()

@@ -56,7 +56,8 @@ def write_model_card(
 
     Args:
         folder: of the checkpoint.
-        title, summary: what the model is, in words.
+        title: of the card.
+        summary: what the model is, in words.
         provenance: of the checkpoint.
         progress: of the finished training.
         settings: one line each, as trained.

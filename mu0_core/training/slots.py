@@ -11,7 +11,7 @@ import dataclasses
 import os
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ class SlotSettings:
     max_points: int = 32
     chunk_size: int = 16
     validation_share: float = 0.04
-    retarget: RetargetSettings = RetargetSettings()
+    retarget: RetargetSettings = field(default_factory=RetargetSettings)
 
     def __post_init__(self) -> None:
         if self.max_points < 1 or self.chunk_size < 1 or not 0 < self.validation_share < 1:

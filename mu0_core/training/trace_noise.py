@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors like those of a forecaster, put on true traces: drift, wobble, wrong ends, lost points."""
+"""Errors like a forecaster's, put on true traces: drift, wobble, wrong ends, lost points."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class TraceNoise:
 
         Args:
             control_m: (B, N, D, 3); the first control point is where the point is now.
-            valid_until: (B, N) phase; point_valid: (B, N) bool.
+            valid_until: (B, N) phase.
+            point_valid: (B, N) bool.
+            rng: source of all noise.
         """
         batch, points, count, _ = control_m.shape
         phase = np.linspace(0, 1, count)[:, None]

@@ -85,6 +85,7 @@ def save_state(
     temporary = folder / f".{STATE_FILE}.{os.getpid()}"
     try:
         save_file(ready, temporary, {"state": json.dumps(header)})
+        temporary.chmod(0o644)  # safetensors writes files that only the owner reads
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(folder / STATE_FILE)

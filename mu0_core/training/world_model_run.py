@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -43,13 +43,13 @@ class Watcher:
     """What a run tells its caller; does nothing by default, the CLI draws progress bars."""
 
     def stage(self, text: str) -> None:
-        """A stage begins."""
+        """Note that a stage begins."""
 
     def progress(self, done: int, total: int) -> None:
-        """A stage that counts items has advanced."""
+        """Note how far a stage that counts items is."""
 
     def step(self, progress: Progress, share: float) -> None:
-        """An update was made."""
+        """Note an update and the spent share of the budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ class WorldModelRun:
     """All settings of a run; each default lives with the stage it belongs to."""
 
     budget: Budget
-    slots: SlotSettings = SlotSettings()
-    connector: ConnectorSettings = ConnectorSettings()
-    features: FeatureCacheSettings = FeatureCacheSettings()
-    batch: WorldModelSettings = WorldModelSettings()
+    slots: SlotSettings = field(default_factory=SlotSettings)
+    connector: ConnectorSettings = field(default_factory=ConnectorSettings)
+    features: FeatureCacheSettings = field(default_factory=FeatureCacheSettings)
+    batch: WorldModelSettings = field(default_factory=WorldModelSettings)
     loop: LoopSettings = WORLD_MODEL_LOOP
 
 
@@ -75,7 +75,10 @@ def train_world_model(
 
     Args:
         recordings: folder of recordings.
+        out: folder of the checkpoint and of the kept stages.
+        run: all settings.
         provenance: makes the model card's provenance of a description of the data.
+        watcher: is told what happens.
 
     Raises:
         DataError: recordings or kept stages are broken or do not belong together.
@@ -86,7 +89,7 @@ def train_world_model(
     work = out / WORK
     slots = prepare_slots(recordings, work, run.slots, watcher)
     model = build_model(slots, run.loop.seed)
-    prepare_connector(model, slots, recordings, work, run.connector, watcher)
+    connector = prepare_connector(model, slots, recordings, work, run.connector, watcher)
     watcher.stage("backbone features")
     cache = fill_feature_cache(
         work / "features", model, profile.embedded_tokenizer(), slots, recordings,
@@ -114,10 +117,14 @@ def train_world_model(
         "Errors are of one sample, in metres in the optical frame, over points that move.",
         origin,
         progress,
-        {**dataclasses.asdict(run.batch), "optimiser": run.loop, "delta_scale":
-         model.config.delta_scale, "trainable parameters":
-         sum(p.numel() for p in objective.parameters.values())},
-    )  # fmt: skip
+        {
+            **dataclasses.asdict(run.batch),
+            "optimiser": run.loop,
+            "delta_scale": model.config.delta_scale,
+            "connector": f"R² {connector.r2:.3f}, cells named right {connector.accuracy:.3f}",
+            "trainable parameters": sum(p.numel() for p in objective.parameters.values()),
+        },
+    )
     return progress
 
 

@@ -2,13 +2,14 @@
 """Training of the trace expert on cached backbone features (μ0 paper).
 
 The supervision is the control points of true, retargeted traces, in scaled deltas from the query
-point. Points are dropped and their depth is jittered, because a camera does both.
+point. Few points of an observation are shown at a time and their depth is jittered, as the robot's
+own selector and camera would. Most points never move; only some of those count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from mu0_core.model.freeze import set_trainable
 from mu0_core.model.noise import seeded_noise
 from mu0_core.model.world_model import WorldModel
 from mu0_core.training.feature_cache import FeatureCache
-from mu0_core.training.flow_sampling import draw_time
+from mu0_core.training.flow_time import FlowTime
 from mu0_core.training.loop import TOTAL, LoopSettings
 from mu0_core.training.losses import TrainingBatch, training_loss
 from mu0_core.training.schedule import LearningRate
@@ -38,25 +39,33 @@ class WorldModelSettings:
 
     Attributes:
         batch_size: observations per step.
-        keep_points_min: least share of points that stay in a training observation.
+        points: most points of a training observation, drawn at random.
+        still_share: share of the resting points whose velocity counts.
+        moving_control: a point whose trace stays within this magnitude, in scaled deltas, rests.
+        time: flow times.
         depth_noise_m: standard deviation of the jitter of query depth.
         max_control: control points are clamped to this magnitude, in scaled deltas.
         evaluation_slots: held-out observations per evaluation.
     """
 
-    batch_size: int = 24
-    keep_points_min: float = 0.5
+    batch_size: int = 40
+    points: int = 16
+    still_share: float = 0.25
+    moving_control: float = 0.03
+    time: FlowTime = field(default_factory=lambda: FlowTime(least=0.2, exponent=1.6))
     depth_noise_m: float = 0.0015
     max_control: float = 2.5
     evaluation_slots: int = 192
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.evaluation_slots < 1 or not 0 < self.keep_points_min <= 1:
-            raise ConfigError(f"world model training: sizes from 1, share in (0, 1]: {self}")
+        if min(self.batch_size, self.points, self.evaluation_slots) < 1:
+            raise ConfigError(f"world model training: sizes start at 1: {self}")
+        if not 0 <= self.still_share <= 1 or self.max_control <= 0 or self.depth_noise_m < 0:
+            raise ConfigError(f"world model training: share in 0..1, lengths positive: {self}")
 
 
 WORLD_MODEL_LOOP = LoopSettings(
-    learning_rate=LearningRate(peak=6e-4, warmup_steps=150), weight_decay=1e-4, clip_norm=10.0
+    learning_rate=LearningRate(peak=1e-3, warmup_steps=150), weight_decay=1e-4, clip_norm=10.0
 )
 
 
@@ -109,9 +118,7 @@ class WorldModelObjective:
         learning = set(set_trainable(model))
         self._parameters = {n: p for n, p in model.named_parameters() if n in learning}
         fit = TraceFit.for_model(model.config)
-        self._smooth, self._basis = (
-            torch.from_numpy(m).float() for m in (fit.smooth, fit.basis)
-        )
+        self._smooth, self._basis = (torch.from_numpy(m).float() for m in (fit.smooth, fit.basis))
         self._scale = torch.tensor(model.config.delta_scale)
         model.train()
 
@@ -126,7 +133,7 @@ class WorldModelObjective:
         rows = self._train_rows[randomness.numpy.integers(len(self._train_rows), size=size)]
         batch = self.batch(rows, generator)
         noise = torch.randn(batch.control_points.shape, generator=generator)
-        terms = training_loss(self.model, batch, noise, draw_time(size, generator))
+        terms = training_loss(self.model, batch, noise, self.settings.time.draw(size, generator))
         return {
             TOTAL: terms.total,
             "flow_matching": terms.flow_matching,
@@ -136,32 +143,38 @@ class WorldModelObjective:
 
     def batch(self, rows: np.ndarray, generator: torch.Generator | None) -> TrainingBatch:
         """Return the observations and targets of cache rows; without generator, undisturbed."""
-        slots, index = self._slots, self._cache.slot[rows]
+        slots, settings, index = self._slots, self.settings, self._cache.slot[rows]
         prefix, features = self._cache.batch(rows)
         trace = torch.from_numpy(slots.trace[index])
-        query = trace[:, :, 0].clone()
+        clusters = torch.from_numpy(slots.entity_ids[index])
         valid = torch.from_numpy(slots.point_valid(index))
-        if generator is not None:
-            least = self.settings.keep_points_min
-            share = least + (1 - least) * torch.rand(len(rows), 1, generator=generator)
-            valid &= torch.rand(valid.shape, generator=generator) < share
-            valid[:, 0] = True
-            jitter = torch.randn(query.shape[:2], generator=generator)
-            query[..., 2] += self.settings.depth_noise_m * jitter
+        if generator is not None:  # real points first, in random order, and of these a few
+            order = torch.rand(valid.shape, generator=generator) + 2.0 * ~valid
+            picked = order.argsort(dim=1)[:, : settings.points]
+            trace, features, clusters, valid = (
+                torch.take_along_dim(x, picked.reshape(*picked.shape, *[1] * (x.ndim - 2)), dim=1)
+                for x in (trace, features, clusters, valid)
+            )
         delta = (trace - trace[:, :, :1]) / self._scale
+        query, counted = trace[:, :, 0].clone(), valid
+        if generator is not None:
+            jitter = torch.randn(query.shape[:2], generator=generator)
+            query[..., 2] += settings.depth_noise_m * jitter
+            moving = delta.abs().amax(dim=(2, 3)) > settings.moving_control
+            lucky = torch.rand(valid.shape, generator=generator) < settings.still_share
+            counted = valid & (moving | lucky)
         control = torch.einsum("dk,bnkc->bndc", self._smooth, delta)
-        limit, horizon = self.settings.max_control, self.model.config.future_len
-        step = torch.arange(1, horizon + 1)
-        moving = step <= torch.from_numpy(slots.num_steps[index])[:, None]
+        limit, horizon = settings.max_control, self.model.config.future_len
+        lasting = torch.arange(1, horizon + 1) <= torch.from_numpy(slots.num_steps[index])[:, None]
         return TrainingBatch(
             prefix=prefix,
             features=features,
             query=query,
             point_valid=valid,
             control_points=control.clamp(-limit, limit),
-            target_valid=valid,
-            future_valid=moving[:, None].expand(*valid.shape, horizon),
-            cluster_ids=torch.from_numpy(slots.entity_ids[index]),
+            target_valid=counted,
+            future_valid=lasting[:, None].expand(*valid.shape, horizon),
+            cluster_ids=clusters,
         )
 
     @torch.no_grad()

@@ -20,6 +20,7 @@ from trajectory_msgs.msg import JointTrajectory
 from mu0_core.control.decision import GateState, Outcome
 from mu0_core.control.gate_settings import GateSettings
 from mu0_core.control.safety_gate import SafetyGate
+from mu0_core.errors import Mu0Error, ObservationError
 from mu0_core.robot.description import load_robot
 from mu0_core.types import Proprioception
 from mu0_ros import qos
@@ -117,16 +118,21 @@ class SafetyGateNode(Mu0LifecycleNode):
     def halt(self) -> None:
         """Brake; the trajectory that is under way ends at rest in any case."""
         if hasattr(self, "_gate"):
-            self._brake()
+            self._brake("DEACTIVATED", "the gate was deactivated")
 
     # -- inputs ----------------------------------------------------------------------------------
 
     def _on_joint_state(self, message: JointState) -> None:
-        self._state = proprioception_from_joint_state(message, self._robot)
+        try:
+            self._state = proprioception_from_joint_state(message, self._robot)
+        except ObservationError:
+            self._gate.lose_observations()
+            raise
         self._state_arrived_s = self.steady_s()
         before = self._gate.state
         self._gate.observe(self._state, self.now_ns())
         if self._gate.state is GateState.LATCHED and before is not GateState.LATCHED:
+            self.report(f"latched: {self._gate.cause}: {self._gate.cause_message}")
             self._brake()
             self._publish_status()
 
@@ -139,14 +145,18 @@ class SafetyGateNode(Mu0LifecycleNode):
             self._gate.counters["no such task running"] += 1
             self._publish_status()
             return
-        chunk = chunk_from_msg(message, self._robot.gripper)
         task = self._task
-        decision = self._gate.submit(
-            chunk, self._state, self.now_ns(), dry_run=task.dry_run,
-            speed_scale=task.speed_scale if task.speed_scale > 0 else 1.0,
-        )
+        try:
+            chunk = chunk_from_msg(message, self._robot.gripper)
+        except Mu0Error as error:
+            decision = self._gate.refuse(error.code, str(error))
+        else:
+            decision = self._gate.submit(
+                chunk, self._state, self.now_ns(), dry_run=task.dry_run,
+                speed_scale=task.speed_scale if task.speed_scale > 0 else 1.0,
+            )
         if decision.outcome is Outcome.REJECT:
-            self.report(f"chunk {chunk.sequence} rejected: {decision.code}: {decision.message}")
+            self.report(f"chunk {message.sequence} rejected: {decision.code}: {decision.message}")
         else:
             self._observation_ns = chunk.observation_ns
             if decision.arm is not None:
@@ -159,11 +169,11 @@ class SafetyGateNode(Mu0LifecycleNode):
         was_running = self._task.state in RUNNING
         self._task = message
         if was_running and message.state not in RUNNING:
-            self._brake()
+            self._brake("CANCELED", "the task ended")
             self._publish_status()
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._brake()
+        self._brake("CANCELED", "stopped by service")
         self._publish_status()
         response.success, response.message = True, "holding"
         return response
@@ -176,14 +186,14 @@ class SafetyGateNode(Mu0LifecycleNode):
 
     def _on_clock_jump(self, jump: object) -> None:
         self.report("CLOCK_JUMP: time jumped; holding until fresh joint states come")
-        self._brake()
-        self._gate = SafetyGate(self._robot, self._gate.settings)
+        self._brake("CLOCK_JUMP", "time jumped")
+        self._gate.restart_clock()
         self._state = None
 
     # -- outputs ---------------------------------------------------------------------------------
 
-    def _brake(self) -> None:
-        brake = self._gate.stop(self.now_ns())
+    def _brake(self, code: str = "CANCELED", message: str = "stopped") -> None:
+        brake = self._gate.stop(self.now_ns(), code, message)
         if brake is not None and not self.settings.dry_run:
             self._arm.publish(msg_from_trajectory(brake))
 
@@ -192,8 +202,10 @@ class SafetyGateNode(Mu0LifecycleNode):
         age_s = self.steady_s() - self._state_arrived_s
         moving = self._gate.is_moving(self.now_ns())
         if moving and age_s > self.settings.max_state_age_s + 0.1:
-            self.report(f"OBSERVATION_STALE: no joint states for {age_s:.2f} s, holding")
-            self._brake()
+            cause = f"no joint states for {age_s:.2f} s"
+            self.report(f"OBSERVATION_STALE: {cause}, holding")
+            self._gate.lose_observations()
+            self._brake("OBSERVATION_STALE", cause)
         self._publish_status()
 
     def _publish_status(self) -> None:

@@ -31,7 +31,7 @@ from mu0_ros.conversions.stamp import duration_from_s, ns_from_stamp, s_from_dur
 from mu0_ros.conversions.trace import forecast_from_msg
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
 from mu0_ros.params import parameter
-from mu0_ros.task_run import REST_TIMEOUT_S, Counts, TaskLimits, TaskRun, refusal
+from mu0_ros.task_run import Counts, TaskLimits, TaskRun, refusal
 
 @dataclass(frozen=True)
 class TaskServerParameters:
@@ -69,9 +69,11 @@ class TaskServerNode(Mu0LifecycleNode):
             (ErrorCode, "faults", self._on_fault, qos.COMMAND),
             (TraceArray, "traces", self._on_traces, qos.NEWEST),
             (ActionChunk, "action_chunk", self._on_chunk, qos.NEWEST),
-            (SafetyStatus, "safety_status", self._on_safety, qos.LATCHED),
         ):
             self.create_subscription(kind, topic, self.guard(topic, callback), profile)
+        self._gate_topic = self.create_subscription(
+            SafetyStatus, "safety_status", self.guard("safety_status", self._on_safety), qos.LATCHED
+        )
         self.create_service(ExecuteTask, "execute_task", self._on_execute)
         self.create_service(CancelTask, "cancel_task", self._on_cancel)
         self._action = ActionServer(
@@ -82,15 +84,18 @@ class TaskServerNode(Mu0LifecycleNode):
 
     def halt(self) -> None:
         """End a running task: the gate brakes when it hears so, then the end is announced."""
-        with self._lock:
-            current = self._run
-            if current is None or current.closed:
-                return
-            self._finish("ABORTED", "DEACTIVATED", "the task server was deactivated")
-            self._publish()
-            time.sleep(min(max(self._safety.queue_duration, 0.0), REST_TIMEOUT_S))
-            current.closed = True
-            self._publish()
+        current = self._run
+        if current is None or current.closed:
+            return
+        self._finish("ABORTED", "DEACTIVATED", "the task server was deactivated")
+        self._publish()
+        while not current.closed:  # no callback runs while a transition does: look by hand
+            taken = self._gate_topic.handle.take_message(SafetyStatus, False)
+            if taken is not None:
+                self._on_safety(taken[0])
+            self._close_at_rest()
+            time.sleep(0.02)
+        self._publish()
 
     def teardown(self) -> None:
         """Close the action server."""
@@ -124,7 +129,7 @@ class TaskServerNode(Mu0LifecycleNode):
                 instruction, uuid.uuid4().bytes, limits, self.steady_s(), self._counts()
             )
             self._message = TaskStatus(
-                instruction=instruction, progress=float("nan"),
+                instruction=instruction,
                 task_id=UUID(uuid=np.frombuffer(self._run.task_id, np.uint8)),
                 speed_scale=limits.speed_scale, dry_run=request.dry_run,
             )
@@ -260,11 +265,15 @@ class TaskServerNode(Mu0LifecycleNode):
         with self._lock:
             if self._running():
                 self._run.check_time(self.steady_s())
+        self._close_at_rest()
+        self._publish()
+
+    def _close_at_rest(self) -> None:
+        with self._lock:
             if self._run is not None:
                 self._run.close_at_rest(
                     self._safety.queue_duration, self._heard_s, self.steady_s()
                 )
-        self._publish()
 
     def _finish(self, state: str, code: str, message: str) -> None:
         if self._run is not None:

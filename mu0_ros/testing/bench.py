@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -58,20 +59,22 @@ class Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for node in reversed(self._nodes):
-            if isinstance(node, Mu0LifecycleNode):
-                node.stop()
-        for node in reversed(self._nodes):
-            self.executor.remove_node(node)
-            node.destroy_node()
-        self.executor.shutdown()
-        rclpy.try_shutdown()
+        try:
+            for node in reversed(self._nodes):
+                if isinstance(node, Mu0LifecycleNode):
+                    self.turning(node.stop)
+            for node in reversed(self._nodes):
+                self.executor.remove_node(node)
+                node.destroy_node()
+            self.executor.shutdown()
+        finally:
+            rclpy.try_shutdown()
 
-    def add(self, node: Node) -> Any:
-        """Put a node on the executor; lifecycle nodes are configured and activated."""
+    def add(self, node: Node, *, start: bool = True) -> Any:
+        """Put a node on the executor; lifecycle nodes are configured and activated if ``start``."""
         self.executor.add_node(node)
         self._nodes.append(node)
-        if isinstance(node, Mu0LifecycleNode) and not node.autostart():
+        if start and isinstance(node, Mu0LifecycleNode) and not node.autostart():
             raise AssertionError(f"{node.get_name()} did not start")
         return node
 
@@ -94,6 +97,12 @@ class Bench:
                 return value
             self.executor.spin_once(timeout_sec=0.02)
         raise AssertionError(f"not within {timeout_s} s: {what or condition}")
+
+    def turning(self, work: Callable[[], Any], timeout_s: float = 8.0) -> None:
+        """Do blocking work in a thread while the executor turns, as if in another process."""
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        self.until(lambda: not thread.is_alive(), timeout_s, "end of blocking work")
 
     def spin_for(self, duration_s: float) -> None:
         """Turn the executor for a while: to show that something does NOT happen."""

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole loop over ROS with fakes as models: task, traces, chunk, gate, arm."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from mu0.msg import ActionChunk, ErrorCode, SafetyStatus, TaskStatus, TraceArray
@@ -11,17 +16,17 @@ from mu0_ros.nodes.action_expert_node import ActionExpertNode
 from mu0_ros.nodes.safety_gate_node import SafetyGateNode
 from mu0_ros.nodes.task_server_node import TaskServerNode
 from mu0_ros.nodes.trace_forecaster_node import TraceForecasterNode
-from mu0_ros.testing.bench import Bench
+from mu0_ros.task_states import ENDED
+from mu0_ros.testing.bench import Bench, unique_domain_id
 from mu0_ros.testing.mock_robot import MockRobot
 
 FAKE = {"trace_forecaster": {"backend": "fake"}, "action_expert": {"backend": "fake"}}
-ENDED = (TaskStatus.STATE_SUCCEEDED, TaskStatus.STATE_CANCELED, TaskStatus.STATE_ABORTED)
 
 
 class Loop:
     """All nodes of the loop around a mock robot, and what they said."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, *, with_server: bool = True) -> None:
         self.bench = bench
         self.status = bench.collect(TaskStatus, "task_status")
         self.safety = bench.collect(SafetyStatus, "safety_status")
@@ -31,10 +36,11 @@ class Loop:
         self.gate = bench.add(SafetyGateNode())
         self.expert = bench.add(ActionExpertNode())
         self.forecaster = bench.add(TraceForecasterNode())
-        self.server = bench.add(TaskServerNode())
+        if with_server:
+            bench.add(TaskServerNode())
 
     def start(self, **fields: object) -> ExecuteTask.Response:
-        request = ExecuteTask.Request(instruction="push the block", **fields)
+        request = ExecuteTask.Request(**{"instruction": "push the block", **fields})
         return self.bench.call(ExecuteTask, "execute_task", request)
 
     def ends(self) -> list[TaskStatus]:
@@ -102,3 +108,40 @@ def test_dry_run_forecasts_and_checks_but_commands_nothing(loop):
     loop.bench.until(lambda: len(loop.chunks) >= 2, what="two rounds")
     assert loop.robot.accepted == []
     assert loop.status[-1].dry_run
+
+
+def test_a_task_without_motion_left_succeeds(loop):
+    loop.start(instruction="stay where you are")
+    end = loop.wait_for_end()
+    assert end.state == TaskStatus.STATE_SUCCEEDED and end.progress == 1.0
+    assert len(loop.ends()) == 1
+
+
+def test_the_model_nodes_alone_never_reach_the_controller(loop):
+    """Only the gate may publish on a controller's topic."""
+    for controller in (loop.robot.robot.arm_controller, loop.robot.robot.gripper_controller):
+        owners = loop.bench.probe.get_publishers_info_by_topic(
+            f"/mu0/{controller}/joint_trajectory"
+        )
+        assert [o.node_name for o in owners] == ["safety_gate"]
+
+
+def test_interrupting_the_task_server_brings_rest_then_aborted_then_exit():
+    with Bench(FAKE) as bench:
+        loop = Loop(bench, with_server=False)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mu0_ros.nodes.task_server_node", "--ros-args", "-r", "__ns:=/mu0"],
+            env={**os.environ, "ROS_DOMAIN_ID": str(unique_domain_id())},
+        )
+        try:
+            loop.start()
+            bench.until(lambda: not loop.robot.at_rest, what="motion")
+            process.send_signal(signal.SIGINT)
+            end = loop.wait_for_end(5.0)
+            assert loop.robot.at_rest, "the end was announced before the arm was at rest"
+            assert end.error.value == ErrorCode.DEACTIVATED
+            bench.until(lambda: process.poll() is not None, 5.0, "exit")
+            assert process.returncode == 0
+            assert len(loop.ends()) == 1
+        finally:
+            process.kill()

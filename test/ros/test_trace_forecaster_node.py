@@ -161,7 +161,7 @@ def test_services_forecast_and_select_without_a_task(stage):
     [
         (dict(instruction=""), "empty"),
         (dict(instruction="x" * 501), "501"),
-        (dict(instruction="a\x00b"), "U+0000"),
+        (dict(instruction="a\x07b"), "U+0007"),
         (dict(instruction="push", num_hypotheses=1000), "1000 hypotheses"),
         (
             dict(
