@@ -112,10 +112,14 @@ class Mu0LifecycleNode(LifecycleNode):
 
     def stop(self) -> None:
         """Run `halt` if the node is active and `teardown` if it is configured."""
+        self.halt_if_active()
+        self._clean()
+
+    def halt_if_active(self) -> None:
+        """Run `halt` if the node is active; it is inactive to itself afterwards."""
         if self.active:
             self.active = False
             self._transition("halt", self.halt)
-        self._clean()
 
     def _clean(self) -> None:
         if not self.configured:
@@ -250,8 +254,7 @@ def run(make_node: Callable[[], Mu0LifecycleNode]) -> int:
 def _end(node: Mu0LifecycleNode, executor: SingleThreadedExecutor) -> None:
     """Halt while the context lives and give results that are due the time to leave."""
     if node.active and rclpy.ok():
-        node.active = False
-        node.guard("halt", node.halt)()
+        node.halt_if_active()
         end_s = node.steady_s() + _LAST_WORDS_S
         while node.steady_s() < end_s:
             executor.spin_once(timeout_sec=0.05)

@@ -77,7 +77,7 @@ def _errors(rows: list) -> dict:
         truth, valid = sample.trace_uvz[sample.moving], sample.valid[sample.moving]
         spaces = {
             "uvz": (predicted, truth),
-            "metres": (to_metres(predicted, sample.frame), to_metres(truth, sample.frame)),
+            "metres": tuple(to_metres(x, sample.frame.intrinsics) for x in (predicted, truth)),
         }
         for space, (left, right) in spaces.items():
             for horizon in HORIZONS:

@@ -21,31 +21,60 @@ COMMANDS = {
     "doctor": "what is installed, what is missing, what to do",
 }
 
+_EPILOG = """\
+examples:
+  mu0 doctor                        is everything there?
+  mu0 demo                          nodes as processes, a video and a report in outputs/demo
+  mu0 rollout --direct --tasks stack,push_left --seeds 50000:50010
+  mu0 forecast photo.png --depth depth.png --instruction "stack the red cube on the blue cube"
+
+mu0 COMMAND --help explains each. Exit codes: 0 done, 1 the answer is no, 2 an error that its message
+tells how to repair, 130 interrupted.
+"""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code (2 = a `Mu0Error`, 130 = interrupted)."""
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(
-        prog="mu0", description="A world model over 3D interaction traces for ROS 2."
-    )
-    parser.add_argument("--version", action="version", version=f"mu0 {__version__}")
-    sub = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    named = argv[0] if argv else ""
-    for name, summary in COMMANDS.items():
-        child = sub.add_parser(name, help=summary, description=summary)
-        if name == named:
-            module = importlib.import_module(f"mu0_core.cli.{name}")
-            module.add_arguments(child)
-            child.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
+    args = _parser(argv).parse_args(argv)
     try:
         return int(args.run(args))
     except Mu0Error as error:
-        print(f"mu0 {args.command}: {error.code}: {error}", file=sys.stderr)
+        print(f"mu0 {args.command}: {error.code}: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print(f"mu0 {args.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _parser(argv: list[str]) -> argparse.ArgumentParser:
+    """Return the parser; only the named command's module is imported."""
+    parser = argparse.ArgumentParser(
+        prog="mu0",
+        description="A world model over 3D interaction traces for ROS 2.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mu0 {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    named = argv[0] if argv else ""
+    for name, summary in COMMANDS.items():
+        child = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == named:
+            module = importlib.import_module(f"mu0_core.cli.{name}")
+            child.epilog = getattr(module, "EPILOG", None)
+            module.add_arguments(child)
+            child.set_defaults(run=module.run)
+    return parser
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":

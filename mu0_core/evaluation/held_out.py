@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mu0_core.geometry import camera
-from mu0_core.simulation.recorder import RecorderSettings, record
+from mu0_core.simulation.recorder import RecordedFrame, RecorderSettings, Recording, record
 from mu0_core.simulation.tasks import TASKS
 from mu0_core.simulation.tracks import body_tracks
 from mu0_core.simulation.world import TableWorld
 from mu0_core.training.retarget import RetargetSettings, retarget
-from mu0_core.types import QueryPoints, RgbdFrame
+from mu0_core.types import CameraIntrinsics, QueryPoints, RgbdFrame
 
 HORIZON = 32
 _FRAMES_PER_EPISODE = 3
@@ -43,33 +43,28 @@ class HeldOutSample:
 
 def episode_samples(first_seed: int, episodes: int) -> Iterator[HeldOutSample]:
     """Yield frames of undisturbed scripted demonstrations, tasks in turn."""
-    world = TableWorld()
     settings = RecorderSettings(disturb_probability=0.0, relocate_probability=0.0)
     names = list(TASKS)
-    for seed in range(first_seed, first_seed + episodes):
-        recording = record(world, names[seed % len(names)], seed, settings)
-        if recording is None:
-            continue
-        for frame in recording.frames[:: max(1, len(recording.frames) // _FRAMES_PER_EPISODE)]:
-            tracks = body_tracks(
-                frame.query, frame.query_body, recording.intrinsics, recording.T_base_camera,
-                recording.body_poses, frame.step,
-            )[frame.step :]
-            yield _sample(recording, frame, tracks, seed)
-    world.close()
+    world = TableWorld()
+    try:
+        for seed in range(first_seed, first_seed + episodes):
+            recording = record(world, names[seed % len(names)], seed, settings)
+            if recording is None:
+                continue
+            every = max(1, len(recording.frames) // _FRAMES_PER_EPISODE)
+            for frame in recording.frames[::every]:
+                tracks = body_tracks(
+                    frame.query, frame.query_body, recording.intrinsics, recording.T_base_camera,
+                    recording.body_poses, frame.step,
+                )[frame.step :]
+                yield _sample(recording, frame, tracks, seed)
+    finally:
+        world.close()
 
 
-def _sample(recording, frame, tracks, seed) -> HeldOutSample:
-    size = (recording.intrinsics.width, recording.intrinsics.height)
-    projected = camera.project(tracks, recording.intrinsics)
-    share = (camera.pixels_to_uv(projected[..., :2], *size) + 1) / 2  # x / width, y / height
-    retargeted = retarget(
-        np.concatenate([share, projected[..., 2:]], axis=-1), RetargetSettings(steps=HORIZON)
-    )
-    path = retargeted.points.transpose(1, 0, 2).copy()
-    path[..., :2] = path[..., :2] * 2 - 1
-    on_the_way = np.arange(1, HORIZON + 1) <= retargeted.num_steps
-    valid = np.broadcast_to(on_the_way, (len(path), HORIZON))
+def _sample(recording: Recording, frame: RecordedFrame, tracks: np.ndarray, seed: int) -> HeldOutSample:
+    path, num_steps = true_future(tracks, recording.intrinsics)
+    valid = np.broadcast_to(np.arange(1, HORIZON + 1) <= num_steps, (len(path), HORIZON))
     moving = np.abs(path - path[:, :1]).max(axis=(1, 2)) > _MOVING
     image = RgbdFrame(frame.rgb, frame.depth_m, recording.intrinsics, "camera", 0)
     return HeldOutSample(
@@ -77,11 +72,32 @@ def _sample(recording, frame, tracks, seed) -> HeldOutSample:
     )
 
 
-def to_metres(traces_uvz: np.ndarray, frame: RgbdFrame) -> np.ndarray:
-    """Return traces (..., 3) in metres in the optical frame."""
-    size = (frame.intrinsics.width, frame.intrinsics.height)
-    pixels = camera.uv_to_pixels(traces_uvz[..., :2], *size)
-    return camera.unproject(np.concatenate([pixels, traces_uvz[..., 2:]], axis=-1), frame.intrinsics)
+def true_future(tracks_m: np.ndarray, intrinsics: CameraIntrinsics) -> tuple[np.ndarray, int]:
+    """Return what a perfect forecast would say of tracks that begin now.
+
+    Args:
+        tracks_m: (K, N, 3) in the optical frame, over time.
+        intrinsics: of the camera.
+
+    Returns:
+        (N, 33, 3) u, v in [-1, 1] and z in metres at phase steps 0..32, and how many of the steps
+        belong to the motion (the last position repeats behind it).
+    """
+    size = (intrinsics.width, intrinsics.height)
+    projected = camera.project(tracks_m, intrinsics)
+    share = (camera.pixels_to_uv(projected[..., :2], *size) + 1) / 2  # x / width, y / height
+    retargeted = retarget(
+        np.concatenate([share, projected[..., 2:]], axis=-1), RetargetSettings(steps=HORIZON)
+    )
+    path = retargeted.points.transpose(1, 0, 2).copy()
+    path[..., :2] = path[..., :2] * 2 - 1
+    return path, retargeted.num_steps
+
+
+def to_metres(traces_uvz: np.ndarray, intrinsics: CameraIntrinsics) -> np.ndarray:
+    """Return traces (..., 3) of u, v in [-1, 1] and z in metres in the optical frame."""
+    pixels = camera.uv_to_pixels(traces_uvz[..., :2], intrinsics.width, intrinsics.height)
+    return camera.unproject(np.concatenate([pixels, traces_uvz[..., 2:]], axis=-1), intrinsics)
 
 
 class NoMotion:

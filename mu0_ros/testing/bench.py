@@ -62,8 +62,10 @@ class Bench:
         try:
             for node in reversed(self._nodes):
                 if isinstance(node, Mu0LifecycleNode):
-                    self.turning(node.stop)
+                    self.turning(node.halt_if_active)
             for node in reversed(self._nodes):
+                if isinstance(node, Mu0LifecycleNode):
+                    node.stop()
                 self.executor.remove_node(node)
                 node.destroy_node()
             self.executor.shutdown()

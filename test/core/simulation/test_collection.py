@@ -44,18 +44,16 @@ def test_tasks_come_in_the_stated_proportions():
         assert counts[name] / 2000 == pytest.approx(weight / total, abs=0.04)
 
 
-def test_a_seed_is_recorded_once_and_the_same_everywhere(tmp_path):
-    world = TableWorld(width=320, height=240)
-    seed = next(s for s in range(100) if task_of_seed(s) == "press_button")
+def test_a_demonstration_follows_from_its_seed_alone(tmp_path):
+    used, fresh = (TableWorld(width=320, height=240) for _ in range(2))
     try:
-        first = collect_seed(world, tmp_path / "a", seed)
-        assert first in (Outcome.RECORDED, Outcome.FAILED)
-        assert collect_seed(world, tmp_path / "a", seed) is Outcome.PRESENT
-        assert collect_seed(world, tmp_path / "b", seed) is first
+        assert collect_seed(used, tmp_path / "a", 7) is Outcome.FAILED  # leaves another state
+        assert collect_seed(used, tmp_path / "a", 8) is Outcome.RECORDED
+        assert collect_seed(used, tmp_path / "a", 8) is Outcome.PRESENT
+        assert collect_seed(fresh, tmp_path / "b", 8) is Outcome.RECORDED
     finally:
-        world.close()
-    assert first is Outcome.RECORDED
-    one, two = (load_recording(recording_path(tmp_path / k, seed)) for k in "ab")
+        used.close(), fresh.close()
+    one, two = (load_recording(recording_path(tmp_path / k, 8)) for k in "ab")
     np.testing.assert_array_equal(one.body_poses, two.body_poses)
     np.testing.assert_array_equal(one.frames[0].rgb, two.frames[0].rgb)
 
