@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The direct loop and the nodes give the same actions from the same observations.
+
+Everything that the nodes put between camera and chunk (images, camera info, traces, joint states, the
+camera's pose) goes over its message here and must change nothing.
+"""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+from sensor_msgs.msg import JointState  # noqa: E402
+
+from mu0_core.inference import runtime  # noqa: E402
+from mu0_core.simulation.world import TableWorld  # noqa: E402
+from mu0_core.types import RgbdFrame  # noqa: E402
+from mu0_ros.conversions.action_chunk import chunk_from_msg, msg_from_chunk  # noqa: E402
+from mu0_ros.conversions.camera import info_from_intrinsics, intrinsics_from_info  # noqa: E402
+from mu0_ros.conversions.image import (  # noqa: E402
+    depth_m_from_image,
+    image_from_depth_m,
+    image_from_rgb,
+    rgb_from_image,
+)
+from mu0_ros.conversions.joint_state import proprioception_from_joint_state  # noqa: E402
+from mu0_ros.conversions.stamp import stamp_from_ns  # noqa: E402
+from mu0_ros.conversions.trace import forecast_from_msg, msg_from_forecast  # noqa: E402
+from mu0_ros.conversions.transform import (  # noqa: E402
+    matrix_from_transform,
+    transform_from_matrix,
+)
+
+
+@pytest.fixture(scope="module")
+def stack():
+    world = TableWorld()
+    yield (
+        world, runtime.make_selector(), runtime.load_forecaster(),
+        runtime.load_action_expert(runtime.DEFAULT_ACTION_EXPERT, world.robot),
+    )
+    world.close()
+
+
+@pytest.mark.parametrize("seed", [50_001, 50_002])
+def test_messages_change_no_action(stack, seed):
+    world, selector, forecaster, expert = stack
+    world.reset(seed)
+    instruction = world.instructions()["press_button"]
+    frame, state, T_base_camera = world.render(), world.proprioception(), world.T_base_camera
+
+    direct_forecast = forecaster.forecast(frame, instruction, selector.select(frame, 32), seed=3)
+    direct = expert.propose(direct_forecast, state, T_base_camera, start_ns=0, seed=3)
+
+    over = RgbdFrame(
+        rgb_from_image(image_from_rgb(frame.rgb)),
+        depth_m_from_image(image_from_depth_m(frame.depth_m)),
+        intrinsics_from_info(info_from_intrinsics(frame.intrinsics)),
+        frame.frame_id, frame.stamp_ns,
+    )
+    joints = JointState(name=[*world.robot.arm_joints, world.robot.gripper.joint])
+    finger = state.gripper_m / world.robot.gripper.opening_per_joint_m
+    joints.position = [*state.positions_rad.tolist(), finger]
+    joints.header.stamp = stamp_from_ns(state.stamp_ns)
+    pose = transform_from_matrix(T_base_camera, "fr3_link0", frame.frame_id, frame.stamp_ns)
+    forecast = forecaster.forecast(over, instruction, selector.select(over, 32), seed=3)
+    proposed = expert.propose(
+        forecast_from_msg(msg_from_forecast(forecast)),
+        proprioception_from_joint_state(joints, world.robot),
+        matrix_from_transform(pose), start_ns=0, seed=3,
+    )
+    received = chunk_from_msg(
+        msg_from_chunk(proposed, world.robot.gripper), world.robot.gripper
+    )
+    np.testing.assert_allclose(received.positions_rad, direct.positions_rad, atol=2e-4)
+    np.testing.assert_allclose(received.gripper_m, direct.gripper_m, atol=1e-9)
+
+
+def test_another_sentence_gives_another_forecast(stack):
+    world, selector, forecaster, _ = stack
+    world.reset(50_001)
+    frame = world.render()
+    query = selector.select(frame, 32)
+    one, other = (
+        forecaster.forecast(frame, world.instructions()[task], query, seed=3).control_points
+        for task in ("press_button", "cube_in_bowl")
+    )
+    assert np.abs(one - other).max() > 0.01
