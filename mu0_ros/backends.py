@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
-import numpy as np
 from builtin_interfaces.msg import Duration
 from mu0.msg import ModelInfo, Trace
 from mu0.msg import QueryPoints as QueryPointsMsg
@@ -15,11 +13,9 @@ from mu0_core.errors import (
     ConfigError,
     InferenceError,
     Mu0Error,
-    NoQueryPointsError,
-    ObservationError,
-    RequestError,
 )
 from mu0_core.inference.protocols import ActionExpert, QueryPointSelector, TraceForecaster
+from mu0_core.inference.query_checks import checked_query
 from mu0_core.robot.description import RobotDescription
 from mu0_core.types import QueryPoints, RgbdFrame
 from mu0_ros.conversions.query_points import query_from_msg
@@ -104,31 +100,7 @@ def choose_points(
     """
     if wanted is None or len(wanted.ids) == 0:
         return selector.select(frame, max_points)
-    query = query_from_msg(wanted)
-    if len(query) > max_points:
-        raise RequestError(f"{len(query)} query points, at most {max_points}")
-    camera = frame.intrinsics
-    if (query.width, query.height) != (camera.width, camera.height):
-        raise ObservationError(
-            f"query points refer to {query.width}x{query.height} pixels, the image has "
-            f"{camera.width}x{camera.height}"
-        )
-    return with_depth(query, frame)
-
-
-def with_depth(query: QueryPoints, frame: RgbdFrame) -> QueryPoints:
-    """Return query points with the depth of the frame where they have none.
-
-    Raises:
-        NoQueryPointsError: no point has depth.
-    """
-    column = np.clip(np.round(query.uv_px[:, 0]).astype(int), 0, frame.intrinsics.width - 1)
-    row = np.clip(np.round(query.uv_px[:, 1]).astype(int), 0, frame.intrinsics.height - 1)
-    depth = np.where(np.isfinite(query.depth_m), query.depth_m, frame.depth_m[row, column])
-    known = np.isfinite(depth)
-    if not known.any():
-        raise NoQueryPointsError(f"none of {len(query)} query points has depth")
-    return replace(query, depth_m=depth.astype(np.float32)).select(known)
+    return checked_query(query_from_msg(wanted), frame, max_points)
 
 
 def model_info(

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from mu0.msg import TraceArray
-from sensor_msgs.msg import CameraInfo, Image
+from mu0.msg import TaskStatus, TraceArray
+from rclpy.executors import ExternalShutdownException
+from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from mu0_core.errors import Mu0Error
 from mu0_ros import qos
@@ -22,6 +23,7 @@ from mu0_ros.conversions.image import rgb_from_image
 from mu0_ros.conversions.stamp import ns_from_stamp
 
 _KEPT_IMAGES = 60
+_MOVING_RAD_S = 0.02
 
 
 class DemoClient(TaskClient):
@@ -36,14 +38,19 @@ class DemoClient(TaskClient):
         self._images: dict[int, Image] = {}
         self._info: CameraInfo | None = None
         self.caption = ""
-        self.first_motion_s: float | None = None
+        self.moved = False
         self.forecasts = 0
         self.create_subscription(Image, "color/image_raw", self._on_image, qos.SENSOR)
         self.create_subscription(CameraInfo, "color/camera_info", self._on_info, qos.SENSOR)
+        self.create_subscription(JointState, "joint_states", self._on_joints, qos.STATE_STREAM)
         self.create_subscription(TraceArray, "traces", self._on_traces, qos.NEWEST)
 
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message
+
+    def _on_joints(self, message: JointState) -> None:
+        if self.caption and max(map(abs, message.velocity), default=0.0) > _MOVING_RAD_S:
+            self.moved = True
 
     def _on_image(self, message: Image) -> None:
         self._images[ns_from_stamp(message.header.stamp)] = message
@@ -62,10 +69,11 @@ class DemoClient(TaskClient):
         camera = intrinsics_from_info(self._info)
         count, depth = len(message.ids), message.num_control_points
         np.savez(
-            self._out / f"forecast_{self.forecasts:02d}.npz",
+            self._out / f"live_{self.forecasts:02d}.npz",
             rgb=rgb_from_image(image),
             control_points=np.array(message.control_points).reshape(count, depth, 3),
             knots=np.array(message.knots),
+            degree=message.degree,
             valid_until=np.array(message.valid_until),
             intrinsics=np.array([camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy]),
             instruction=message.instruction,
@@ -87,38 +95,50 @@ def main() -> int:
     args = parser.parse_args()
     rclpy.init()
     client = DemoClient(args.out)
-
-    def tell(**facts) -> None:
-        sys.stdout.write(json.dumps(facts) + "\n")
-        sys.stdout.flush()
-
     try:
         client.wait_until_ready(90.0)
         for topic in ("traces", "action_chunk", "safety_status"):
             client.wait_for_topic(f"/mu0/{topic}", 90.0)
-        tell(event="ready")
+        _tell(event="ready")
         instructions = client.reset_scene(args.seed)
         for task in args.tasks.split(","):
-            client.caption = instructions[task]
-            tell(event="task", task=task, instruction=instructions[task])
-            last = [0.0]
-
-            def progress(status, last=last) -> None:
-                if time.monotonic() - last[0] > 1.0:
-                    last[0] = time.monotonic()
-                    tell(event="progress", progress=float(status.progress), forecasts=client.forecasts)
-
-            end = client.run_task(instructions[task], args.max_duration, progress)
-            tell(event="end", task=task, success=client.judge()[task], message=end.message,
-                 elapsed_s=round(end.elapsed_s, 1))
+            _run_task(client, task, instructions[task], args.max_duration)
     except Mu0Error as error:
         sys.stderr.write(f"{error.code}: {error}\n")
         return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 130
     finally:
         client.close()
         client.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _run_task(client: DemoClient, task: str, instruction: str, max_duration_s: float) -> None:
+    """Ask for one task and tell how it goes."""
+    client.caption = instruction
+    _tell(event="task", task=task, instruction=instruction)
+    told_s = 0.0
+    motion_told = client.moved
+
+    def progress(status: TaskStatus) -> None:
+        nonlocal told_s, motion_told
+        if client.moved and not motion_told:
+            motion_told = True
+            _tell(event="motion")
+        if time.monotonic() - told_s > 1.0:
+            told_s = time.monotonic()
+            _tell(event="progress", progress=float(status.progress), forecasts=client.forecasts)
+
+    end = client.run_task(instruction, max_duration_s, progress)
+    _tell(event="end", task=task, success=client.judge()[task], message=end.message,
+          elapsed_s=round(end.elapsed_s, 1))
+
+
+def _tell(**facts: object) -> None:
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

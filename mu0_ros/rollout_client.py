@@ -8,6 +8,7 @@ import json
 import sys
 
 import rclpy
+from rclpy.executors import ExternalShutdownException
 
 from mu0_core.errors import Mu0Error
 from mu0_ros.client import TaskClient
@@ -41,6 +42,8 @@ def main() -> int:
     except Mu0Error as error:
         sys.stderr.write(f"{error.code}: {error}\n")
         return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 130
     finally:
         client.destroy_node()
         rclpy.try_shutdown()

@@ -128,8 +128,6 @@ class _Film:
 
 def _through_ros(args, names, seeds):
     """Yield (task, success) of episodes run by the nodes as processes."""
-    import subprocess
-
     from mu0_core.cli.processes import NodeProcesses
 
     if args.video is not None:
@@ -140,16 +138,11 @@ def _through_ros(args, names, seeds):
             "action_expert": {"model_id": args.action_expert},
         }
     ) as nodes:
-        command = [
-            sys.executable, "-m", "mu0_ros.rollout_client", "--tasks", ",".join(names),
-            "--seeds", args.seeds, "--max-duration", str(args.max_duration),
+        arguments = [
+            "--tasks", ",".join(names), "--seeds", args.seeds,
+            "--max-duration", str(args.max_duration),
         ]
         if args.instruct_as:
-            command += ["--instruct-as", args.instruct_as]
-        with subprocess.Popen(command, env=nodes.env, stdout=subprocess.PIPE, text=True) as client:
-            for line in client.stdout:
-                if line.startswith("{"):
-                    record = json.loads(line)
-                    yield record["task"], record["success"]
-        if client.returncode:
-            raise ConfigError(f"the roll-out client ended with {client.returncode}; {nodes.log_hint()}")
+            arguments += ["--instruct-as", args.instruct_as]
+        for record in nodes.facts("mu0_ros.rollout_client", arguments):
+            yield record["task"], record["success"]

@@ -73,7 +73,7 @@ def delta_scale(slots: TrainingSlots, sample: int = 3000) -> tuple[float, float,
     """Return the 90th percentile of |delta| per axis over moving points of a random sample.
 
     Raises:
-        DataError: nothing moves.
+        DataError: nothing moves, or not along every axis.
     """
     chosen = np.random.default_rng(2).choice(len(slots), min(sample, len(slots)), replace=False)
     delta = np.abs(slots.trace[chosen] - slots.trace[chosen][:, :, :1])
@@ -81,6 +81,8 @@ def delta_scale(slots: TrainingSlots, sample: int = 3000) -> tuple[float, float,
     if not moving.any():
         raise DataError("no point of the training data moves")
     scale = np.percentile(delta[moving].reshape(-1, 3), 90, axis=0)
+    if scale.min() <= 0:
+        raise DataError(f"nothing in the training data moves along an axis: scale {scale}")
     return tuple(float(x) for x in scale.astype(np.float32))
 
 

@@ -63,7 +63,11 @@ def test_everything_but_images_returns_exactly(recording, tmp_path):
     path = recording_path(tmp_path / "new", recording.seed)
     save_recording(recording, path)
     read = load_recording(path)
-    assert (read.seed, read.task, read.instructions) == (17, "press_button", recording.instructions)
+    assert (read.seed, read.task, read.instructions) == (
+        17,
+        "press_button",
+        recording.instructions,
+    )
     assert read.intrinsics == recording.intrinsics
     for name in ("tip_m", "command_m", "joints_rad", "gripper_m", "gripper_command_m",
                  "body_poses", "T_base_camera"):  # fmt: skip

@@ -50,7 +50,9 @@ def test_points_keep_their_place_in_the_frame_of_their_body(scene):
     query, body, T, poses = scene
     in_base = se3.apply(T, body_tracks(query, body, LENS, T, poses, now=2))
     for point in range(4):
-        local = [se3.apply(se3.inverse(poses[k, body[point]]), in_base[k, point]) for k in range(5)]
+        local = [
+            se3.apply(se3.inverse(poses[k, body[point]]), in_base[k, point]) for k in range(5)
+        ]
         np.testing.assert_allclose(local, np.tile(local[0], (5, 1)), atol=1e-9)
     assert np.ptp(in_base[:, 0], axis=0).max() > 0.05
 

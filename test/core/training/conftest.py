@@ -26,13 +26,13 @@ SETTINGS = SlotSettings(max_points=8)
 
 
 def make_recording(seed: int) -> Recording:
-    """Return a body (id 1) that slides across the table while body 0 stands still."""
+    """Return a body (id 1) that rises from the table while body 0 stands still."""
     rng = np.random.default_rng(seed)
     T_base_camera = np.eye(4)
     T_base_camera[:3, :3] = np.diag([1.0, -1.0, -1.0])
     T_base_camera[:3, 3] = (0.5, 0.0, 1.0)
     poses = np.tile(np.eye(4), (STEPS + 1, 2, 1, 1))
-    poses[:, 1, :2, 3] = np.linspace(0, 1, STEPS + 1)[:, None] * rng.uniform(0.1, 0.3, 2)
+    poses[:, 1, :3, 3] = np.linspace(0, 1, STEPS + 1)[:, None] * rng.uniform(0.1, 0.3, 3)
     tip = rng.uniform(-0.02, 0.02, (STEPS, 3)) + poses[:-1, 1, :3, 3] + (0.5, 0.0, 0.2)
 
     def frame(step: int) -> RecordedFrame:
@@ -51,7 +51,9 @@ def make_recording(seed: int) -> Recording:
             height=LENS.height,
         )
         rgb = rng.integers(0, 256, (LENS.height, LENS.width, 3), dtype=np.uint8)
-        return RecordedFrame(step, rgb, np.ones((LENS.height, LENS.width), np.float32), query, body)
+        return RecordedFrame(
+            step, rgb, np.ones((LENS.height, LENS.width), np.float32), query, body
+        )
 
     return Recording(
         seed=seed,
@@ -135,3 +137,9 @@ def cache(make_model, slots, recordings, tmp_path):
     return fill_feature_cache(
         tmp_path / "features", make_model(), words, slots, recordings, settings
     )
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """Return a tokenizer of the tiny model: one id per word."""
+    return words

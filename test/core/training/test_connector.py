@@ -69,7 +69,10 @@ def test_file_round_trip(data, tmp_path):
     fit = fit_connector(*data[:3], 2, SETTINGS)
     save_connector(fit, tmp_path / "connector.safetensors")
     read = load_connector(tmp_path / "connector.safetensors")
-    assert torch.equal(read.weight, fit.weight) and (read.r2, read.accuracy) == (fit.r2, fit.accuracy)
+    assert torch.equal(read.weight, fit.weight) and (read.r2, read.accuracy) == (
+        fit.r2,
+        fit.accuracy,
+    )
     with pytest.raises(DataError, match="absent"):
         load_connector(tmp_path / "absent.safetensors")
 

@@ -36,7 +36,9 @@ def test_a_resting_trace_has_resting_control_points():
 
 def test_batched_geometry_equals_that_of_each_camera(slots):
     rng = np.random.default_rng(0)
-    uvz = np.concatenate([rng.uniform(-1, 1, (12, 8, 5, 2)), rng.uniform(0.5, 1, (12, 8, 5, 1))], -1)
+    uvz = np.concatenate(
+        [rng.uniform(-1, 1, (12, 8, 5, 2)), rng.uniform(0.5, 1, (12, 8, 5, 1))], -1
+    )
     lenses = slots.intrinsics * rng.uniform(0.9, 1.1, (12, 1))
     optical = to_optical(uvz, lenses)
     base = to_base(uvz, lenses, slots.T_base_camera)
