@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands behind the nodes: shipped models, or fakes for tests. Torch is imported on demand."""
+"""What stands behind the nodes: shipped models, or fakes for tests. Torch comes on demand."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from builtin_interfaces.msg import Duration
 from mu0.msg import ModelInfo, Trace
 from mu0.msg import QueryPoints as QueryPointsMsg
 
-from mu0_core.errors import (
-    ConfigError,
-    InferenceError,
-    Mu0Error,
-)
+from mu0_core.errors import ConfigError, InferenceError, Mu0Error
 from mu0_core.inference.protocols import ActionExpert, QueryPointSelector, TraceForecaster
 from mu0_core.inference.query_checks import checked_query
 from mu0_core.robot.description import RobotDescription

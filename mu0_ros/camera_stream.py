@@ -73,6 +73,7 @@ class CameraStream:
     def close(self) -> None:
         """Stop the thread and the node."""
         self._executor.shutdown(timeout_sec=1.0)
+        self._thread.join(timeout=2.0)
         self._node.destroy_node()
 
     def _on_colour(self, message: Image) -> None:
@@ -103,7 +104,7 @@ class CameraStream:
 
     @property
     def arrived_s(self) -> float:
-        """Return when the newest pair came (``time.monotonic``); when the stream began, if none did."""
+        """Return when the newest pair came (``time.monotonic``), or when the stream began."""
         return self._arrived_s
 
     def newest_frame(self) -> RgbdFrame | None:

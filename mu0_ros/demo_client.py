@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The eyes of ``mu0 demo``: asks for tasks, films the camera and keeps every forecast with its image."""
+"""The eyes of ``mu0 demo``: asks for tasks, films the camera, keeps every forecast."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ class DemoClient(TaskClient):
         import cv2
 
         rgb = np.ascontiguousarray(rgb_from_image(message)[::2, ::2])
-        cv2.putText(rgb, self.caption, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 20, 20), 1, cv2.LINE_AA)
+        cv2.putText(
+            rgb, self.caption, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 20, 20), 1, cv2.LINE_AA
+        )
         self._film.append_data(rgb)
 
     def _on_traces(self, message: TraceArray) -> None:
@@ -75,7 +77,9 @@ class DemoClient(TaskClient):
             knots=np.array(message.knots),
             degree=message.degree,
             valid_until=np.array(message.valid_until),
-            intrinsics=np.array([camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy]),
+            intrinsics=np.array(
+                [camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy]
+            ),
             instruction=message.instruction,
         )
         self.forecasts += 1
@@ -132,8 +136,13 @@ def _run_task(client: DemoClient, task: str, instruction: str, max_duration_s: f
             _tell(event="progress", progress=float(status.progress), forecasts=client.forecasts)
 
     end = client.run_task(instruction, max_duration_s, progress)
-    _tell(event="end", task=task, success=client.judge()[task], message=end.message,
-          elapsed_s=round(end.elapsed_s, 1))
+    _tell(
+        event="end",
+        task=task,
+        success=client.judge()[task],
+        message=end.message,
+        elapsed_s=round(end.elapsed_s, 1),
+    )
 
 
 def _tell(**facts: object) -> None:

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`Mu0LifecycleNode`: what every node of this package shares.
 
-A node fills four hooks (`setup`, `start`, `halt`, `teardown`). Callbacks run guarded: one bad message is
-counted, reported and dropped, it never ends the node. Time-outs and heartbeats run on a steady clock,
-so they keep going when simulated time stands still. What `setup` creates on the node (publishers,
-subscriptions, services, timers) is removed by the base when the node is cleaned up.
+A node fills four hooks (`setup`, `start`, `halt`, `teardown`). Callbacks run guarded: one bad
+message is counted, reported and dropped, it never ends the node. Time-outs and heartbeats run on a
+steady clock, so they keep going when simulated time stands still. What `setup` creates on the node
+(publishers, subscriptions, services, timers) is removed by the base when the node is cleaned up.
 """
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -154,7 +157,7 @@ class Mu0LifecycleNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def autostart(self) -> bool:
-        """Configure and activate unless parameter ``autostart`` is false; say whether it worked."""
+        """Configure and activate unless ``autostart`` is false; say whether it worked."""
         if not self._autostart:
             return True
         done = TransitionCallbackReturn.SUCCESS
@@ -221,33 +224,51 @@ class Mu0LifecycleNode(LifecycleNode):
         self._last_error = ""
 
 
-def _signal_to_exit(number: int, frame: object) -> None:
-    """Turn SIGTERM into the same clean end as Ctrl-C, while the context still lives."""
-    raise KeyboardInterrupt
+class _StopRequest:
+    """Handler of SIGINT and SIGTERM: ends the spinning, or the loading before it.
+
+    The context stays alive, so that the node can still publish. While the node spins nothing is
+    raised: an exception out of nowhere may be lost in some callback. Once the end has begun
+    further signals do nothing, so a second Ctrl-C cannot break it.
+    """
+
+    def __init__(self) -> None:
+        self.received = self.spinning = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self)
+
+    def __call__(self, number: int, frame: object) -> None:
+        first, self.received = not self.received, True
+        if first and not self.spinning:
+            raise KeyboardInterrupt
 
 
 def run(make_node: Callable[[], Mu0LifecycleNode]) -> int:
     """Spin one node until it is asked to stop; return a process exit code."""
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGTERM, _signal_to_exit)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    stop = _StopRequest()
     node, code = None, 0
     executor = SingleThreadedExecutor()
     try:
         node = make_node()
         executor.add_node(node)
-        if node.autostart():
-            executor.spin()
-        else:
-            code = 1
+        code = 0 if node.autostart() else 1
+        stop.spinning = True
+        while code == 0 and not stop.received:  # the heartbeat's timer wakes it
+            executor.spin_once(timeout_sec=1.0)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not break the clean-up
+        stop.received = True
         if node is not None:
             _end(node, executor)
         rclpy.try_shutdown()
+        gc.freeze()  # the interpreter need not search torch for garbage before it exits
+    if any(thread.daemon for thread in threading.enumerate()):
+        # one that hangs in native code would make the interpreter abort while it ends
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 

@@ -13,7 +13,7 @@ def check_age(what: str, stamp_ns: int, now_ns: int, allowed_s: float) -> float:
     """Return the age in seconds of something stamped on the node's clock.
 
     Raises:
-        ObservationError: the stamp is zero, in the future, or so old that it must be another clock's.
+        ObservationError: the stamp is zero, in the future, or of another clock by its age.
         StaleObservationError: older than ``allowed_s``.
     """
     age_s = (now_ns - stamp_ns) * 1e-9

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When to forecast next. No ROS: times are integers on the data clock, seconds on the steady one."""
+"""When to forecast next. No ROS: stamps are integers (data clock), times are steady seconds."""
 
 from __future__ import annotations
 

@@ -31,11 +31,15 @@ def main() -> int:
             client.wait_for_topic(f"/mu0/{topic}", 90.0)
         for task in args.tasks.split(","):
             for seed in range(first, end):
-                instruction = client.reset_scene(seed)[args.instruct_as or task]
-                done = client.run_task(instruction, args.max_duration)
+                instructed = args.instruct_as or task
+                done = client.run_task(client.reset_scene(seed)[instructed], args.max_duration)
                 record = {
-                    "task": task, "seed": seed, "success": client.judge()[task],
-                    "end": done.message, "elapsed_s": round(done.elapsed_s, 2),
+                    "task": task,
+                    "instructed": instructed,
+                    "seed": seed,
+                    "achieved": [name for name, yes in client.judge().items() if yes],
+                    "end": done.message,
+                    "duration_s": round(done.elapsed_s, 2),
                 }
                 sys.stdout.write(json.dumps(record) + "\n")
                 sys.stdout.flush()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of one task: how it may end, and that it ends once. No ROS; times are steady seconds.
 
-A task perceives until its first forecast, executes, and holds while something is wrong that may clear.
-Its end is decided first and closed when the arm is at rest, so nobody hears of an end before that.
+A task perceives until its first forecast, executes, and holds while something is wrong that may
+clear. Its end is decided first and closed when the arm is at rest, so nobody hears of an end
+before that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from mu0_core.errors import RequestError
 REST_TIMEOUT_S = 2.0  # close a decided end even if the gate says nothing more
 # Inference that fails on a valid input; several in a row end a task. Other faults may clear.
 FAILURES = frozenset(
-    {"INFERENCE_FAILED", "INFERENCE_TIMEOUT", "OUT_OF_MEMORY", "NON_FINITE_OUTPUT", "NO_IK_SOLUTION"}
+    {
+        "INFERENCE_FAILED", "INFERENCE_TIMEOUT", "OUT_OF_MEMORY", "NON_FINITE_OUTPUT",
+        "NO_IK_SOLUTION",
+    }
 )
 
 
@@ -133,7 +137,7 @@ class TaskRun:
         self._lively_s, self._failures = now_s, 0
 
     def saw_fault(self, code: str, message: str, now_s: float) -> None:
-        """Note what a node could not do; failures in a row end the task, other causes may clear."""
+        """Note what a node could not do; failures in a row end the task, the rest may clear."""
         self.fault = (code, message)
         self._failures += code in FAILURES
         if self._failures >= self.limits.max_failures:
@@ -165,7 +169,8 @@ class TaskRun:
         """End the task when it is out of time or inference has gone quiet."""
         silent = now_s - self._lively_s
         if now_s - self.started_s > self.limits.max_duration_s:
-            self.finish("ABORTED", "TIMEOUT", f"not over after {self.limits.max_duration_s} s", now_s)
+            message = f"not over after {self.limits.max_duration_s} s"
+            self.finish("ABORTED", "TIMEOUT", message, now_s)
         elif silent > self.limits.inference_timeout_s:
             code, message = self.fault or ("INFERENCE_TIMEOUT", "no cause is known")
             message = f"no forecast, chunk or motion for {silent:.1f} s: {message}"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One thread for long work, so that callbacks return at once. No ROS.
 
-There is no queue: a job is taken when the worker is idle and refused otherwise, so nothing old is ever
-computed. A job that hangs cannot be stopped in Python; `abandon` leaves it behind and goes on with a new
-thread.
+There is no queue: a job is taken when the worker is idle and refused otherwise, so nothing old is
+ever computed. A job that hangs cannot be stopped in Python; `abandon` leaves it behind and goes on
+with a new thread.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ class Worker:
 
     def _open_thread(self) -> None:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        threading.Thread(
+        self._thread = threading.Thread(
             target=self._work, args=(self._jobs,), name=self._name, daemon=True
-        ).start()
+        )
+        self._thread.start()
 
     def _work(self, jobs: SimpleQueue) -> None:
         while (job := jobs.get()) is not None:
@@ -72,6 +73,8 @@ class Worker:
             self._open_thread()
             self._began_s = None
 
-    def close(self) -> None:
-        """End the thread after the job under way."""
+    def close(self, timeout_s: float = 2.0) -> None:
+        """End the thread after the job under way, for which it waits at most ``timeout_s``."""
         self._jobs.put(None)
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mu0 demo``: the whole stack as processes, one scene, several sentences, pictures and a report."""
+"""``mu0 demo``: the stack as processes, one scene, several sentences, pictures, a report."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from mu0_core.errors import ConfigError
 
-# Pushing is judged against where the cubes lay at first, so it comes before anything lifts one; the
-# default scene asks for two different cubes.
+# Pushing is judged against where the cubes lay at first, so it comes before anything lifts one;
+# the default scene asks for two different cubes.
 DEFAULT_TASKS = "press_button,push_left,cube_in_bowl"
 DEFAULT_SEED = 50_003
 MODEL = "mu0-embedded"
@@ -19,7 +19,7 @@ MODEL = "mu0-embedded"
 EPILOG = """\
 leaves in --out:
   demo.mp4                  the camera, at twice real time
-  forecast_NN_TASK.png      forecast (solid, blue now to red later) against the true traces (dashed white)
+  forecast_NN_TASK.png      forecast (solid, blue now to red later) against truth (dashed white)
   live_NN.png               every forecast the arm acted on
   report.md, log/           what happened, and the output of every node
 """
@@ -27,9 +27,13 @@ leaves in --out:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help=f"of the scene ({DEFAULT_SEED})")
+    parser.add_argument(
+        "--seed", type=int, default=DEFAULT_SEED, help=f"of the scene ({DEFAULT_SEED})"
+    )
     parser.add_argument("--tasks", default=DEFAULT_TASKS, help=f"in this order ({DEFAULT_TASKS})")
-    parser.add_argument("--max-duration", type=float, default=30.0, metavar="S", help="per task (30)")
+    parser.add_argument(
+        "--max-duration", type=float, default=30.0, metavar="S", help="per task (30)"
+    )
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), help="(outputs/demo)")
 
 
@@ -52,8 +56,14 @@ def run(args: argparse.Namespace) -> int:
     print("starting simulator and nodes ...", flush=True)
     with NodeProcesses({"simulator": {"seed": args.seed}}, args.out / "log") as nodes:
         arguments = [
-            "--out", str(args.out), "--seed", str(args.seed), "--tasks", ",".join(tasks),
-            "--max-duration", str(args.max_duration),
+            "--out",
+            str(args.out),
+            "--seed",
+            str(args.seed),
+            "--tasks",
+            ",".join(tasks),
+            "--max-duration",
+            str(args.max_duration),
         ]
         for fact in nodes.facts("mu0_ros.demo_client", arguments):
             story.tell(fact)
@@ -104,7 +114,10 @@ class Story:
                 success=fact["success"], elapsed_s=fact["elapsed_s"], message=fact["message"]
             )
             verdict = "achieved" if fact["success"] else "not achieved"
-            print(f"\r  {verdict} after {fact['elapsed_s']} s {_brackets(fact['message'])}", flush=True)
+            print(
+                f"\r  {verdict} after {fact['elapsed_s']} s {_brackets(fact['message'])}",
+                flush=True,
+            )
 
     def note_memory(self, resident_mb: dict[str, float]) -> None:
         """Keep the largest sum."""

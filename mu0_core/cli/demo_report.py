@@ -25,7 +25,7 @@ class Compared:
 
 
 def compare_with_truth(out: Path, tasks: list[str], seed: int, model_id: str) -> list[Compared]:
-    """Draw ``forecast_NN_TASK.png``: a forecast and a scripted demonstration from the same state."""
+    """Draw ``forecast_NN_TASK.png``: a forecast and a scripted demonstration from one state."""
     from mu0_core.evaluation.demonstrated import demonstrate
     from mu0_core.inference import runtime
     from mu0_core.simulation.world import TableWorld
@@ -39,7 +39,11 @@ def compare_with_truth(out: Path, tasks: list[str], seed: int, model_id: str) ->
             _write(out / name, pair.picture(), pair.forecast.instruction)
             compared.append(
                 Compared(
-                    name, pair.task, pair.forecast.instruction, pair.average_error_m(), pair.achieved
+                    name,
+                    pair.task,
+                    pair.forecast.instruction,
+                    pair.average_error_m(),
+                    pair.achieved,
                 )
             )
     finally:
@@ -74,7 +78,9 @@ def draw_live(out: Path) -> list[tuple[str, str]]:
 def _write(path: Path, rgb: np.ndarray, caption: str) -> None:
     import cv2
 
-    cv2.putText(rgb, caption, (10, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (20, 20, 20), 1, cv2.LINE_AA)
+    cv2.putText(
+        rgb, caption, (10, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (20, 20, 20), 1, cv2.LINE_AA
+    )
     cv2.imwrite(str(path), rgb[..., ::-1])
 
 
@@ -83,9 +89,12 @@ def write_report(
 ) -> None:
     """Write ``report.md``."""
     lines = [
-        "# Demo", "",
-        f"Scene {seed}; simulator and nodes as separate processes over ROS 2.", "",
-        "| task | instruction | achieved | time | end |", "|---|---|---|---|---|",
+        "# Demo",
+        "",
+        f"Scene {seed}; simulator and nodes as separate processes over ROS 2.",
+        "",
+        "| task | instruction | achieved | time | end |",
+        "|---|---|---|---|---|",
     ]
     for row in story.rows:
         achieved = {True: "yes", False: "no", None: "did not end"}[row.get("success")]
@@ -98,11 +107,15 @@ def write_report(
         f"- nodes ready after {_seconds(story.ready_s)}, first motion after "
         f"{_seconds(story.first_motion_s)}",
         f"- resident memory of all nodes together: {story.memory_mb:.0f} MB",
-        "- video, at twice real time: [demo.mp4](demo.mp4)", "",
-        "## Forecast against truth", "",
+        "- video, at twice real time: [demo.mp4](demo.mp4)",
+        "",
+        "## Forecast against truth",
+        "",
         "Solid: the forecast, blue now to red later. Dashed white: the true traces of a scripted",
-        "demonstration from the same state. Error: mean distance over the points that move.", "",
-        "| task | error | demonstration |", "|---|---|---|",
+        "demonstration from the same state. Error: mean distance over the points that move.",
+        "",
+        "| task | error | demonstration |",
+        "|---|---|---|",
     ]
     lines += [
         f"| {c.task} | {c.error_m * 100:.1f} cm | "

@@ -10,15 +10,23 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from mu0_core.errors import Mu0Error
 
-_PACKAGES = ("numpy", "scipy", "torch", "transformers", "safetensors", "opencv-python-headless", "mujoco")
+_PACKAGES = ("numpy", "scipy", "torch", "transformers", "safetensors", "mujoco", "imageio", "tqdm")
+_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
+_SHM_MB = 200
+
+EPILOG = """\
+Every line is ok, MISS (the demo needs it; what repairs it follows) or - (optional).
+Exit code 1 if the demo could not run.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line: a name, whether it is fine, what was found, what to do, and if the demo needs it."""
+    """One line: name, whether it is fine, what was found, what to do, if the demo needs it."""
 
     name: str
     ok: bool
@@ -52,27 +60,44 @@ def _python() -> list[Check]:
             checks.append(Check(name, True, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
             checks.append(Check(name, False, "not installed", "make setup"))
+    there = importlib.util.find_spec("cv2") is not None
+    checks.append(
+        Check("OpenCV", there, _version(*_OPENCV) if there else "not installed", "make setup")
+    )
     return checks
+
+
+def _version(*distributions: str) -> str:
+    """Return the version of the first that is installed, under whichever name."""
+    for name in distributions:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "version unknown"
 
 
 def _try(name: str, work: Callable[[], str], repair: str) -> Check:
     try:
         return Check(name, True, work())
     except Mu0Error as error:
-        return Check(name, False, str(error).split("; run:")[0], repair)
+        return Check(name, False, " ".join(str(error).split("; run:")[0].split()), repair)
+    except ImportError as error:
+        return Check(name, False, str(error), "make setup")
 
 
 def _models() -> list[Check]:
-    from mu0_core.inference.registry import model_folder
-    from mu0_core.weights.cache import check_manifest
-
     def checked(model_id: str) -> str:
+        from mu0_core.inference.registry import model_folder
+        from mu0_core.weights.cache import check_manifest
+
         folder = model_folder(model_id)
         check_manifest(folder)
-        return f"sha256 ok, {folder}"
+        size_mb = sum(f.stat().st_size for f in folder.iterdir() if f.is_file()) / 2**20
+        return f"sha256 ok, {size_mb:.0f} MB, {folder}"
 
     return [
-        _try(f"model {m}", lambda m=m: checked(m), "restore the file from the repository")
+        _try(f"model {m}", lambda m=m: checked(m), f"git checkout -- mu0_core/assets/models/{m}")
         for m in ("mu0-embedded", "mu0-embedded-fr3")
     ]
 
@@ -101,23 +126,33 @@ def _renderer() -> list[Check]:
 
 
 def _ros() -> list[Check]:
-    from mu0_core.cli.processes import NodeProcesses
+    from mu0_core.cli.processes import NodeProcesses, import_in_child
 
     def environment() -> str:
-        env = NodeProcesses().env
-        return f"profile {env['FASTRTPS_DEFAULT_PROFILES_FILE']}"
+        return f"Fast DDS profile {NodeProcesses().env['FASTRTPS_DEFAULT_PROFILES_FILE']}"
 
-    checks = [_try("rclpy and messages", environment, "make setup")]
-    free_mb = shutil.disk_usage("/dev/shm").free / 2**20
-    checks.append(
-        Check("/dev/shm", free_mb > 200, f"{free_mb:.0f} MB free", "Fast DDS needs about 33 MB a process")
-    )
-    for name, use in (
-        ("tf2_ros", "camera pose from TF (else topic camera_pose)"),
-        ("control_msgs", "FollowJointTrajectory (else the controller's topic)"),
-        ("cv_bridge", "not needed; images are decoded with numpy"),
-        ("moveit", "planning, not used yet"),
+    def messages() -> str:
+        import_in_child("import rclpy, mu0.msg, mu0.srv, mu0.action")
+        return "import rclpy, mu0.msg, mu0.srv, mu0.action"
+
+    checks = [
+        _try("ROS environment", environment, "make setup, or source install/setup.bash"),
+        _try("rclpy and messages", messages, "make setup, or colcon build"),
+    ]
+    shm = Path("/dev/shm")
+    if shm.is_dir():
+        free_mb = shutil.disk_usage(shm).free / 2**20
+        found = f"{free_mb:.0f} MB free, {_SHM_MB} needed for images between processes"
+        checks.append(
+            Check(str(shm), free_mb > _SHM_MB, found, "mount -o remount,size=1G /dev/shm")
+        )
+    for name, without in (
+        ("tf2_ros", "the camera pose comes from the topic camera_pose"),
+        ("control_msgs", "the controller is reached by its topic"),
+        ("cv_bridge", "images are decoded with numpy"),
+        ("moveit", "nothing is planned"),
     ):
         there = importlib.util.find_spec(name) is not None
-        checks.append(Check(name, there, "installed" if there else f"absent: {use}", needed=False))
+        found = "installed" if there else f"absent, so {without}"
+        checks.append(Check(name, there, found, needed=False))
     return checks

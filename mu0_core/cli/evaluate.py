@@ -21,8 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, default=30, help="held-out episodes (30)")
     parser.add_argument("--first-seed", type=int, default=60_000, help="50000 or above (60000)")
     parser.add_argument("--samples", type=int, default=5, help="S of best-of-S (5)")
-    parser.add_argument("--train-episodes", type=int, default=60,
-                        help="training episodes searched by the nearest-trace baseline (60)")
+    parser.add_argument(
+        "--train-episodes",
+        type=int,
+        default=60,
+        help="training episodes searched by the nearest-trace baseline (60)",
+    )
     parser.add_argument("--threads", type=int, default=2, help="torch threads (2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
 
@@ -37,11 +41,15 @@ def run(args: argparse.Namespace) -> int:
     from mu0_core.simulation.layout import FIRST_EVALUATION_SEED
 
     if args.first_seed < FIRST_EVALUATION_SEED:
-        raise ConfigError(f"--first-seed {args.first_seed} is a training seed (below {FIRST_EVALUATION_SEED})")
+        raise ConfigError(
+            f"--first-seed {args.first_seed} is a training seed (below {FIRST_EVALUATION_SEED})"
+        )
     torch.set_num_threads(args.threads)
     forecaster = runtime.load_forecaster(args.model)
     nearest = NearestTrace()
-    for sample in tqdm(episode_samples(0, args.train_episodes), desc="training traces", file=sys.stderr):
+    for sample in tqdm(
+        episode_samples(0, args.train_episodes), desc="training traces", file=sys.stderr
+    ):
         nearest.add(sample)
     methods = {
         args.model: lambda s: forecaster.sample_uvz(
@@ -83,7 +91,9 @@ def _errors(rows: list) -> dict:
             for horizon in HORIZONS:
                 errors = path_errors(left[:, :, :horizon], right[:, :horizon], valid[:, :horizon])
                 for key, values in errors.items():
-                    kept.setdefault((space, key, horizon), []).append((values[0], values.min(axis=0)))
+                    kept.setdefault((space, key, horizon), []).append(
+                        (values[0], values.min(axis=0))
+                    )
     result: dict = {}
     for space in ("uvz", "metres"):
         for key in PATH_ERRORS:
@@ -91,7 +101,8 @@ def _errors(rows: list) -> dict:
                 pairs = kept[space, key, horizon]
                 top1, best = (np.concatenate([p[k] for p in pairs]) for k in range(2))
                 result.setdefault(space, {}).setdefault(key, {})[str(horizon)] = {
-                    "top1": float(np.nanmean(top1)), "top5": float(np.nanmean(best)),
+                    "top1": float(np.nanmean(top1)),
+                    "top5": float(np.nanmean(best)),
                     "points": int(np.isfinite(top1).sum()),
                 }
     return result
@@ -106,7 +117,8 @@ def _show(table: dict) -> None:
             for key in ("ade", "fde", "dtw", "frechet"):
                 values = errors[space][key]
                 one, five = (
-                    " / ".join(f"{values[str(h)][k]:.3f}" for h in HORIZONS) for k in ("top1", "top5")
+                    " / ".join(f"{values[str(h)][k]:.3f}" for h in HORIZONS)
+                    for k in ("top1", "top5")
                 )
                 cells.append(f"{one} \\| {five}")
             print(f"| {name} | {' | '.join(cells)} |")

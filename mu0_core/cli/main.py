@@ -28,8 +28,8 @@ examples:
   mu0 rollout --direct --tasks stack,push_left --seeds 50000:50010
   mu0 forecast photo.png --depth depth.png --instruction "stack the red cube on the blue cube"
 
-mu0 COMMAND --help explains each. Exit codes: 0 done, 1 the answer is no, 2 an error that its message
-tells how to repair, 130 interrupted.
+mu0 COMMAND --help explains each. Exit codes: 0 done, 1 the answer is no, 2 an error whose message
+tells how to repair it, 130 interrupted.
 """
 
 

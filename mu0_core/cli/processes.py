@@ -21,7 +21,14 @@ from typing import Any
 from mu0_core.errors import ConfigError, Mu0Error
 from mu0_core.paths import config_file
 
-NODES = ("simulator", "trace_forecaster", "action_expert", "safety_gate", "task_server", "visualizer")
+NODES = (
+    "simulator",
+    "trace_forecaster",
+    "action_expert",
+    "safety_gate",
+    "task_server",
+    "visualizer",
+)
 _WATCH_S = 0.5
 _GRACE_S = 5.0
 _CLIENT_EXIT_S = 20.0
@@ -67,8 +74,12 @@ class NodeProcesses:
             for name in self._nodes:
                 with (self._log_dir / f"{name}.log").open("w") as log:
                     self._processes[name] = subprocess.Popen(
-                        self._command(name), env=self.env, stdin=subprocess.DEVNULL, stdout=log,
-                        stderr=subprocess.STDOUT, start_new_session=True,
+                        self._command(name),
+                        env=self.env,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
                     )
         except BaseException:
             self._stop()
@@ -86,8 +97,14 @@ class NodeProcesses:
 
     def _command(self, name: str) -> list[str]:
         command = [
-            sys.executable, "-m", f"mu0_ros.nodes.{name}_node", "--ros-args",
-            "-r", "__ns:=/mu0", "--params-file", str(config_file("mu0.yaml")),
+            sys.executable,
+            "-m",
+            f"mu0_ros.nodes.{name}_node",
+            "--ros-args",
+            "-r",
+            "__ns:=/mu0",
+            "--params-file",
+            str(config_file("mu0.yaml")),
         ]
         values = dict(self._parameters.get(name, {}))
         if name != "simulator":
@@ -114,8 +131,12 @@ class NodeProcesses:
             ProcessError: the client failed, or a node ended while it ran.
         """
         client = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], env=self.env, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, text=True, start_new_session=True,
+            [sys.executable, "-m", module, *arguments],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         over = threading.Event()
         watch = threading.Thread(target=self._watch, args=(client, over), daemon=True)
@@ -170,7 +191,9 @@ def _environment() -> dict[str, str]:
         "import json; from mu0_ros.environment import ros_environment; "
         "print(json.dumps(ros_environment()))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ConfigError(reason.partition(": ")[2] or reason)
@@ -178,6 +201,23 @@ def _environment() -> dict[str, str]:
     env.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     env["PYTHONUNBUFFERED"] = "1"  # logs are whole when a node is killed
     return env
+
+
+def import_in_child(code: str) -> None:
+    """Run import statements in a process with the ROS environment.
+
+    Raises:
+        ConfigError: they fail; the message is the last line of what Python says.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ConfigError((done.stderr.strip().splitlines() or [f"{code} failed"])[-1])
 
 
 def _wait_or_kill(process: subprocess.Popen, grace_s: float) -> None:

@@ -5,56 +5,89 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mu0_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mu0_core.evaluation.success_table import Episode, SuccessTable
+
+EPILOG = """\
+examples:
+  mu0 rollout --tasks all --seeds 50000:50050 --json out.json     through the ROS nodes, real time
+  mu0 rollout --direct --workers 2 --tasks all --seeds 50000:50050 the same core without DDS
+  mu0 rollout --direct --tasks push_left --instruct-as push_right   does the sentence matter?
+
+--json holds {"tasks": {NAME: {"successes": n, "episodes": m}}}, every episode, and the settings.
+Training uses seeds below 50000 only. A simulated second costs about a second through the nodes.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--tasks", default="all", help="comma separated names, or all (default)")
+    parser.add_argument("--tasks", default="all", help="comma separated names, or all (all)")
     parser.add_argument(
-        "--seeds", default="50000:50010", help="first:end of the episode seeds (default 50000:50010)"
+        "--seeds", default="50000:50010", help="FIRST:END of the episodes (50000:50010)"
     )
     parser.add_argument(
-        "--direct", action="store_true", help="same core without DDS; time stands still while it computes"
+        "--direct",
+        action="store_true",
+        help="the same core without DDS; simulated time stands still while the models compute",
     )
     parser.add_argument(
-        "--instruct-as", metavar="TASK", help="give the sentence of another task and judge the asked ones"
+        "--instruct-as", metavar="TASK", help="give the sentence of TASK, still judge --tasks"
     )
-    parser.add_argument("--world-model", default="mu0-embedded", help="model id")
-    parser.add_argument("--action-expert", default="mu0-embedded-fr3", help="model id")
-    parser.add_argument("--max-duration", type=float, default=25.0, metavar="S", help="per episode")
-    parser.add_argument("--threads", type=int, default=2, help="torch threads")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write counts")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a bar chart")
-    parser.add_argument("--video", type=Path, metavar="FILE", help="write all episodes (direct only)")
+    parser.add_argument("--world-model", default="mu0-embedded", help="model id (mu0-embedded)")
+    parser.add_argument(
+        "--action-expert", default="mu0-embedded-fr3", help="model id (mu0-embedded-fr3)"
+    )
+    parser.add_argument(
+        "--max-duration", type=float, default=25.0, metavar="S", help="per episode (25)"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes, --direct only (1)")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="torch threads of a single worker (2)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write counts and episodes")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a bar chart (PNG)")
+    parser.add_argument("--video", type=Path, metavar="FILE", help="film it; --direct, one worker")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Roll out and print the table."""
+    """Roll out and print the table.
+
+    Raises:
+        ConfigError: arguments that do not go together.
+        SimulationError: an unknown task.
+    """
+    from tqdm import tqdm
+
     from mu0_core.evaluation.success_table import SuccessTable
     from mu0_core.simulation.tasks import TASKS, get_task
 
-    names = list(TASKS) if args.tasks == "all" else [get_task(n).name for n in args.tasks.split(",")]
+    names = (
+        list(TASKS) if args.tasks == "all" else [get_task(n).name for n in args.tasks.split(",")]
+    )
     if args.instruct_as is not None:
         get_task(args.instruct_as)
     seeds = parse_seeds(args.seeds)
-    table = SuccessTable()
-    episodes = _direct if args.direct else _through_ros
-    for task, success in episodes(args, names, seeds):
-        table.add(task, success)
+    _check(args)
+    table, started = SuccessTable(), time.monotonic()
+    episodes = _direct(args, names, seeds) if args.direct else _through_ros(args, names)
+    with tqdm(total=len(names) * len(seeds), unit="episode", file=sys.stderr) as bar:
+        for episode in episodes:
+            table.add(episode)
+            bar.set_postfix_str(f"{episode.task} {'ok' if episode.success else episode.end[:24]}")
+            bar.update()
+            if args.json is not None:  # after each one: an interrupted run keeps what it has
+                _write_json(args, table, time.monotonic() - started)
     print(table.to_markdown())
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        extra = {
-            "seeds": args.seeds, "direct": args.direct, "instruct_as": args.instruct_as,
-            "world_model": args.world_model, "action_expert": args.action_expert,
-            "machine": f"{platform.machine()}, {platform.python_version()}",
-        }
-        args.json.write_text(json.dumps({**table.to_json(), **extra}, indent=2) + "\n")
+    if len(names) > 1 or args.instruct_as is not None:
+        print(f"\n{table.confusion_markdown()}")
     if args.plot is not None:
         args.plot.parent.mkdir(parents=True, exist_ok=True)
         table.plot(args.plot)
@@ -62,87 +95,79 @@ def run(args: argparse.Namespace) -> int:
 
 
 def parse_seeds(text: str) -> range:
-    """Return the seeds of ``first:end``.
+    """Return the seeds of ``FIRST:END``.
 
     Raises:
         ConfigError: not two integers in order.
     """
     first, _, end = text.partition(":")
-    if not (first.isdigit() and end.isdigit() and int(first) < int(end)):
-        raise ConfigError(f"--seeds {text!r}: expected FIRST:END with FIRST < END")
+    if not (first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise ConfigError(f"--seeds {text!r}: expected FIRST:END with 0 <= FIRST < END")
     return range(int(first), int(end))
 
 
-def _direct(args, names, seeds):
-    """Yield (task, success) of the direct loop."""
-    import torch
-    from tqdm import tqdm
+def _check(args: argparse.Namespace) -> None:
+    if args.max_duration <= 0 or args.workers < 1 or args.threads < 1:
+        raise ConfigError("--max-duration, --workers and --threads must be positive")
+    if args.video is not None and (not args.direct or args.workers > 1):
+        raise ConfigError("--video needs --direct and one worker; mu0 demo films a run over ROS")
+    if args.workers > 1 and not args.direct:
+        raise ConfigError("--workers needs --direct: the nodes run one episode at a time")
 
-    from mu0_core.inference import runtime
-    from mu0_core.robot.description import load_robot
-    from mu0_core.simulation.closed_loop import ClosedLoop, LoopSettings
-    from mu0_core.simulation.world import TableWorld
 
-    torch.set_num_threads(args.threads)
-    robot = load_robot("fr3")
-    world = TableWorld(robot)
-    loop = ClosedLoop(
-        world, runtime.make_selector(), runtime.load_forecaster(args.world_model),
-        runtime.load_action_expert(args.action_expert, robot), runtime.make_monitor(),
-        LoopSettings(max_duration_s=args.max_duration),
+def _write_json(args: argparse.Namespace, table: SuccessTable, wall_s: float) -> None:
+    content = {
+        **table.to_json(),
+        "confusion": table.confusion(),
+        "seeds": args.seeds,
+        "direct": args.direct,
+        "instruct_as": args.instruct_as,
+        "world_model": args.world_model,
+        "action_expert": args.action_expert,
+        "max_duration_s": args.max_duration,
+        "wall_s": round(wall_s, 1),
+        "episodes": [episode.to_json() for episode in table.episodes],
+    }
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    partial = args.json.with_name(args.json.name + ".part")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(args.json)
+
+
+def _direct(args: argparse.Namespace, names: list[str], seeds: range) -> Iterator[Episode]:
+    from mu0_core.cli.rollout_direct import DirectSettings, direct_episodes
+
+    settings = DirectSettings(
+        world_model=args.world_model,
+        action_expert=args.action_expert,
+        max_duration_s=args.max_duration,
+        threads=args.threads if args.workers == 1 else 1,
+        instruct_as=args.instruct_as,
+        video=args.video,
     )
-    film = _Film(args.video)
-    with tqdm(total=len(names) * len(seeds), unit="episode", file=sys.stderr) as bar:
-        for task in names:
-            for seed in seeds:
-                world.reset(seed)
-                instruction = world.instructions()[args.instruct_as or task]
-                result = loop.run(instruction, seed, on_tick=film.tick if args.video else None)
-                bar.set_postfix_str(f"{task} {result.end}")
-                bar.update()
-                yield task, world.success(task)
-    film.close()
-    world.close()
+    jobs = [(task, seed) for task in names for seed in seeds]
+    return direct_episodes(settings, jobs, args.workers)
 
 
-class _Film:
-    """Collects every fifth tick (10 Hz) into a video."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._writer, self._count = None, 0
-        if path is not None:
-            import imageio.v2 as imageio
-
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = imageio.get_writer(path, fps=20, macro_block_size=8)
-
-    def tick(self, world) -> None:
-        self._count += 1
-        if self._count % 5 == 0:
-            self._writer.append_data(world.render().rgb[::2, ::2])
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-
-def _through_ros(args, names, seeds):
-    """Yield (task, success) of episodes run by the nodes as processes."""
+def _through_ros(args: argparse.Namespace, names: list[str]) -> Iterator[Episode]:
+    """Yield episodes run by the nodes as processes."""
     from mu0_core.cli.processes import NodeProcesses
+    from mu0_core.evaluation.success_table import Episode
 
-    if args.video is not None:
-        raise ConfigError("--video needs --direct; mu0 demo films a run over ROS")
-    with NodeProcesses(
-        parameters={
-            "trace_forecaster": {"model_id": args.world_model},
-            "action_expert": {"model_id": args.action_expert},
-        }
-    ) as nodes:
-        arguments = [
-            "--tasks", ",".join(names), "--seeds", args.seeds,
-            "--max-duration", str(args.max_duration),
-        ]
-        if args.instruct_as:
-            arguments += ["--instruct-as", args.instruct_as]
-        for record in nodes.facts("mu0_ros.rollout_client", arguments):
-            yield record["task"], record["success"]
+    parameters = {
+        "trace_forecaster": {"model_id": args.world_model},
+        "action_expert": {"model_id": args.action_expert},
+    }
+    arguments = [
+        "--tasks",
+        ",".join(names),
+        "--seeds",
+        args.seeds,
+        "--max-duration",
+        str(args.max_duration),
+    ]
+    if args.instruct_as:
+        arguments += ["--instruct-as", args.instruct_as]
+    with NodeProcesses(parameters) as nodes:
+        for fact in nodes.facts("mu0_ros.rollout_client", arguments):
+            yield Episode(**{**fact, "achieved": tuple(fact["achieved"])})

@@ -36,8 +36,8 @@ class GateSettings:
     dry_run: bool = False
     max_steps: int = 256
     max_duration_s: float = 20.0
-    max_start_jump_rad: float = 0.25
-    max_step_jump_rad: float = 0.35
+    max_start_jump_rad: float = 0.15
+    max_step_jump_rad: float = 0.25
     max_observation_age_s: float = 0.5
     max_observation_age_at_rest_s: float = 3.0
     max_state_age_s: float = 0.25

@@ -47,7 +47,7 @@ class Demonstrated:
     achieved: bool
 
     def average_error_m(self) -> float:
-        """Return the mean distance over the steps and the points that truly move; NaN if none does."""
+        """Return the mean distance over the points that truly move; NaN if none does."""
         truth = to_metres(self.true_uvz, self.frame.intrinsics)
         moving = np.linalg.norm(truth - truth[:, :1], axis=-1).max(axis=1) > MOVING_M
         forecast, last = self.forecast, truth.shape[1] - 1
@@ -90,8 +90,12 @@ def demonstrate(
         pixel = forecast.query.uv_px.astype(int)
         poses, achieved = _run_expert(world, task)
         tracks = body_tracks(
-            forecast.query, bodies[pixel[:, 1], pixel[:, 0]], world.intrinsics,
-            world.T_base_camera, poses, 0,
+            forecast.query,
+            bodies[pixel[:, 1], pixel[:, 0]],
+            world.intrinsics,
+            world.T_base_camera,
+            poses,
+            0,
         )
         path, num_steps = true_future(tracks, world.intrinsics)
         yield Demonstrated(task, frame, forecast, path, num_steps, achieved)

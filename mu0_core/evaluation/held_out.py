@@ -26,7 +26,7 @@ class HeldOutSample:
     """One frame with the truth.
 
     Attributes:
-        trace_uvz: (N, 32, 3) u, v in [-1, 1] and z in metres at phase steps 1..32; still after the end.
+        trace_uvz: (N, 32, 3) u, v in [-1, 1] and z in metres at phase steps 1..32.
         valid: (N, 32) bool, the step belongs to the motion.
         moving: (N,) bool.
     """
@@ -54,15 +54,21 @@ def episode_samples(first_seed: int, episodes: int) -> Iterator[HeldOutSample]:
             every = max(1, len(recording.frames) // _FRAMES_PER_EPISODE)
             for frame in recording.frames[::every]:
                 tracks = body_tracks(
-                    frame.query, frame.query_body, recording.intrinsics, recording.T_base_camera,
-                    recording.body_poses, frame.step,
+                    frame.query,
+                    frame.query_body,
+                    recording.intrinsics,
+                    recording.T_base_camera,
+                    recording.body_poses,
+                    frame.step,
                 )[frame.step :]
                 yield _sample(recording, frame, tracks, seed)
     finally:
         world.close()
 
 
-def _sample(recording: Recording, frame: RecordedFrame, tracks: np.ndarray, seed: int) -> HeldOutSample:
+def _sample(
+    recording: Recording, frame: RecordedFrame, tracks: np.ndarray, seed: int
+) -> HeldOutSample:
     path, num_steps = true_future(tracks, recording.intrinsics)
     valid = np.broadcast_to(np.arange(1, HORIZON + 1) <= num_steps, (len(path), HORIZON))
     moving = np.abs(path - path[:, :1]).max(axis=(1, 2)) > _MOVING
@@ -110,7 +116,10 @@ class NoMotion:
 
 @dataclass
 class NearestTrace:
-    """Baseline: the displacement of the training point that is nearest in (u, v, z), same sentence if any."""
+    """Baseline: the displacement of the training point that is nearest in (u, v, z).
+
+    Searched among points with the same sentence where there are any.
+    """
 
     points: dict[str, list[np.ndarray]] = field(default_factory=dict)
     traces: dict[str, list[np.ndarray]] = field(default_factory=dict)

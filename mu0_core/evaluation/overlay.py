@@ -21,18 +21,25 @@ def forecast_pixels(forecast: TraceForecast, intrinsics: CameraIntrinsics) -> np
     return camera.project(points, intrinsics)[..., :2]
 
 
-def draw_forecast(rgb: np.ndarray, forecast: TraceForecast, intrinsics: CameraIntrinsics) -> np.ndarray:
+def draw_forecast(
+    rgb: np.ndarray, forecast: TraceForecast, intrinsics: CameraIntrinsics
+) -> np.ndarray:
     """Return a copy of rgb (h, w, 3) with the forecast traces, colour by phase."""
     return draw_paths(rgb, forecast_pixels(forecast, intrinsics))
 
 
 def draw_paths(
-    rgb: np.ndarray, paths_px: np.ndarray, *, colour: tuple[int, int, int] | None = None,
+    rgb: np.ndarray,
+    paths_px: np.ndarray,
+    *,
+    colour: tuple[int, int, int] | None = None,
     dashed: bool = False,
 ) -> np.ndarray:
     """Return a copy of rgb with paths (N, K, 2) in pixels.
 
     Args:
+        rgb: (h, w, 3) uint8, left as it is.
+        paths_px: (N, K, 2) u right, v down; a path with a non-finite point is left out.
         colour: one RGB for all, or None for colour by phase.
         dashed: draw every other piece only (used for the true future).
     """

@@ -1,32 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Success over tasks and seeds: counts, Markdown, JSON, a plot."""
+"""Success over tasks and seeds: counts, what was asked against what was achieved, a plot."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One episode.
+
+    Attributes:
+        task: the task that is judged; instructed: the one whose sentence was given.
+        achieved: all tasks that were achieved at the end, asked for or not.
+        end: why it ended.
+        duration_s: of motion.
+        rounds: forecasts; chunks_rejected: by the safety gate; both -1 when not known.
+    """
+
+    task: str
+    instructed: str
+    seed: int
+    achieved: tuple[str, ...]
+    end: str
+    duration_s: float
+    rounds: int = -1
+    chunks_rejected: int = -1
+
+    @property
+    def success(self) -> bool:
+        """Whether the judged task was achieved."""
+        return self.task in self.achieved
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all fields and ``success``."""
+        return {**asdict(self), "achieved": list(self.achieved), "success": self.success}
+
+
 @dataclass
 class SuccessTable:
-    """Counts of episodes: judged task -> [successes, episodes]."""
+    """Episodes, counted by judged task.
+
+    Attributes:
+        counts: judged task -> [successes, episodes].
+        episodes: in the order they came.
+    """
 
     counts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    episodes: list[Episode] = field(default_factory=list)
 
-    def add(self, task: str, success: bool) -> None:
+    def add(self, episode: Episode) -> None:
         """Count one episode."""
-        self.counts[task][0] += bool(success)
-        self.counts[task][1] += 1
+        self.counts[episode.task][0] += episode.success
+        self.counts[episode.task][1] += 1
+        self.episodes.append(episode)
 
     def to_json(self) -> dict[str, Any]:
         """Return ``{"tasks": {NAME: {"successes": n, "episodes": m}}}``."""
-        return {
-            "tasks": {t: {"successes": s, "episodes": n} for t, (s, n) in self.counts.items()}
-        }
+        return {"tasks": {t: {"successes": s, "episodes": n} for t, (s, n) in self.counts.items()}}
+
+    def confusion(self) -> dict[str, dict[str, int]]:
+        """Return instructed task -> achieved task -> number of episodes."""
+        table: dict[str, dict[str, int]] = {}
+        for episode in self.episodes:
+            row = table.setdefault(episode.instructed, {})
+            for name in episode.achieved:
+                row[name] = row.get(name, 0) + 1
+        return table
+
+    def confusion_markdown(self) -> str:
+        """Return a table: for each sentence given, the share of episodes by what they achieved."""
+        confusion = self.confusion()
+        columns = list(confusion) + sorted(
+            {name for row in confusion.values() for name in row} - set(confusion)
+        )
+        lines = [
+            f"| sentence of | {' | '.join(columns)} |",
+            f"|---|{'---|' * len(columns)}",
+        ]
+        for given, row in confusion.items():
+            total = sum(e.instructed == given for e in self.episodes)
+            cells = [f"{row.get(name, 0) / total:.0%}" for name in columns]
+            lines.append(f"| {given} | {' | '.join(cells)} |")
+        return "\n".join(lines)
 
     def to_markdown(self) -> str:
         """Return a table with 95 % Wilson intervals and the mean over tasks."""

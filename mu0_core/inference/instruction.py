@@ -23,10 +23,13 @@ def checked_instruction(text: str) -> str:
     if not stripped:
         raise RequestError("instruction is empty")
     if len(stripped) > MAX_CHARACTERS:
-        raise RequestError(f"instruction has {len(stripped)} characters, at most {MAX_CHARACTERS}")
-    control = sorted({f"U+{ord(c):04X}" for c in stripped if unicodedata.category(c) in ("Cc", "Cs")})
+        raise RequestError(
+            f"instruction has {len(stripped)} characters, at most {MAX_CHARACTERS}"
+        )
+    control = {c for c in stripped if unicodedata.category(c) in ("Cc", "Cs")}
     if control:
-        raise RequestError(f"instruction has control characters {', '.join(control[:5])}")
+        named = ", ".join(f"U+{ord(c):04X}" for c in sorted(control)[:5])
+        raise RequestError(f"instruction has control characters {named}")
     return stripped
 
 

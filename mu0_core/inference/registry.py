@@ -20,10 +20,16 @@ def models_root() -> Path:
 
 def model_ids() -> tuple[str, ...]:
     """Return the ids of all models that are there."""
-    root = models_root()
+    root = models_root().resolve()
     if not root.is_dir():
         return ()
-    return tuple(sorted(p.name for p in root.iterdir() if (p / "config.json").is_file()))
+    return tuple(sorted(p.name for p in root.iterdir() if _is_model(p, root)))
+
+
+def _is_model(path: Path, root: Path) -> bool:
+    """Say whether a model lies here and not elsewhere behind a link."""
+    folder = path.resolve()
+    return folder.parent == root and (folder / "config.json").is_file()
 
 
 def model_folder(model_id: str) -> Path:
@@ -35,10 +41,9 @@ def model_folder(model_id: str) -> Path:
     known = f"known: {', '.join(model_ids()) or 'none'}"
     if not isinstance(model_id, str) or not _MODEL_ID.fullmatch(model_id):
         raise UnknownModelError(
-            f"{str(model_id)[:80]!r} is not a model id (letters a-z, digits, '_', '.', '-'); {known}"
+            f"{str(model_id)[:80]!r} is not a model id (a-z, digits, '_', '.', '-'); {known}"
         )
     root = models_root().resolve()
-    folder = (root / model_id).resolve()
-    if folder.parent != root or not (folder / "config.json").is_file():
+    if not _is_model(root / model_id, root):
         raise UnknownModelError(f"no model {model_id!r}; {known}")
-    return folder
+    return (root / model_id).resolve()

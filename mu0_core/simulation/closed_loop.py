@@ -84,6 +84,7 @@ class ClosedLoop:
         """Do what the instruction says, in the world as it stands, until the motion is over.
 
         Args:
+            instruction: what is asked.
             seed: of the forecast and action noise.
             on_round: called with each image and its forecast.
             on_tick: called every `SERVO_PERIOD_S` of motion.
@@ -106,7 +107,11 @@ class ClosedLoop:
                 query = self.selector.select(frame, s.max_points)
                 noise_seed = seed * 1000 + result.rounds
                 forecast = self.forecaster.forecast(
-                    frame, instruction, query, num_samples=s.num_samples, seed=noise_seed,
+                    frame,
+                    instruction,
+                    query,
+                    num_samples=s.num_samples,
+                    seed=noise_seed,
                     sequence=result.rounds,
                 )
                 if on_round is not None:
@@ -117,8 +122,12 @@ class ClosedLoop:
                     break
                 state = world.proprioception()
                 chunk = self.expert.propose(
-                    forecast, state, world.T_base_camera, start_ns=world.stamp_ns,
-                    sequence=result.rounds, seed=noise_seed,
+                    forecast,
+                    state,
+                    world.T_base_camera,
+                    start_ns=world.stamp_ns,
+                    sequence=result.rounds,
+                    seed=noise_seed,
                 )
             except (InferenceError, KinematicsError, NoQueryPointsError) as error:
                 result.end, result.message = "failed", f"{error.code}: {error}"
@@ -154,7 +163,9 @@ class ClosedLoop:
         gripper = world.robot.gripper
         for _ in range(max(1, round(duration_s / SERVO_PERIOD_S))):
             world.command_arm(arm.sample(world.time_s + SERVO_PERIOD_S)[0])
-            opening = fingers.sample(world.time_s + SERVO_PERIOD_S)[0][0] * gripper.opening_per_joint_m
+            opening = (
+                fingers.sample(world.time_s + SERVO_PERIOD_S)[0][0] * gripper.opening_per_joint_m
+            )
             world.command_gripper(float(np.clip(opening, gripper.closed_m, gripper.open_m)))
             world.step(SERVO_PERIOD_S)
             gate.observe(world.proprioception(), world.stamp_ns)

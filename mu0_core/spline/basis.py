@@ -8,8 +8,10 @@ from scipy.interpolate import BSpline
 
 from mu0_core.errors import ShapeError
 
+DEGREE = 3
 
-def bezier_knots(n_ctrl: int, degree: int = 3) -> np.ndarray:
+
+def bezier_knots(n_ctrl: int, degree: int = DEGREE) -> np.ndarray:
     """Return the released knots: joined Bezier pieces, C0 at the joints.
 
     Raises:
@@ -22,7 +24,7 @@ def bezier_knots(n_ctrl: int, degree: int = 3) -> np.ndarray:
     return np.concatenate([np.zeros(degree + 1), inner, np.ones(degree + 1)])
 
 
-def uniform_knots(n_ctrl: int, degree: int = 3) -> np.ndarray:
+def uniform_knots(n_ctrl: int, degree: int = DEGREE) -> np.ndarray:
     """Return uniform clamped knots, C2 inside for cubics.
 
     Raises:
@@ -44,3 +46,25 @@ def design_matrix(knots: np.ndarray, degree: int, parameters: np.ndarray) -> np.
     if np.any((parameters < 0) | (parameters > 1)):
         raise ShapeError(f"parameters must be in 0..1: {parameters.min()}..{parameters.max()}")
     return BSpline.design_matrix(parameters, np.asarray(knots, dtype=np.float64), degree).toarray()
+
+
+def derivative_matrix(
+    knots: np.ndarray, degree: int, parameters: np.ndarray, order: int = 1
+) -> np.ndarray:
+    """Return (len(parameters), D): derivatives of the basis by the parameter.
+
+    At a joint of Bezier pieces the derivative is that of the piece to the right; at 1, to the left.
+
+    Raises:
+        ShapeError: ``order`` is not in 0..degree, or a parameter lies outside 0..1.
+    """
+    if not 0 <= order <= degree:
+        raise ShapeError(f"derivative order {order}: expected 0..{degree}")
+    knots = np.asarray(knots, dtype=np.float64)
+    matrix = np.eye(len(knots) - degree - 1)
+    for lower in range(degree, degree - order, -1):  # control points of each derivative in turn
+        span = knots[lower + 1 : -1] - knots[1 : -lower - 1]
+        weight = np.divide(lower, span, out=np.zeros_like(span), where=span > 0)
+        matrix = weight[:, None] * np.diff(matrix, axis=0)
+        knots = knots[1:-1]
+    return design_matrix(knots, degree - order, parameters) @ matrix

@@ -6,9 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from mu0_core.errors import ShapeError
-from mu0_core.spline.basis import bezier_knots, design_matrix
-
-DEGREE = 3
+from mu0_core.spline.basis import DEGREE, bezier_knots, design_matrix
 
 
 def fit_control_points(
@@ -51,8 +49,34 @@ def fit_control_points(
     right = np.einsum("hd,nh,nhc->ndc", basis, weights, target)
     fitted = valid.sum(axis=1) >= n_ctrl
     control = np.zeros((points, n_ctrl, 3))
-    if fitted.any():
+    if fitted.any() and ridge > 0:
         control[fitted] = np.linalg.solve(normal[fitted], right[fitted])
+    elif fitted.any():  # without a penalty, steps that leave a piece empty fit many splines
+        control[fitted] = np.linalg.pinv(normal[fitted], hermitian=True) @ right[fitted]
     if clip is not None:
         control = np.clip(control, -clip, clip)
     return control, fitted
+
+
+def refit(points: np.ndarray, knots: np.ndarray, degree: int = DEGREE) -> np.ndarray:
+    """Return the control points (N, D, c) of the least-squares splines through sampled traces.
+
+    Unprojecting control points would not give the unprojected trace (z divides), so traces are
+    sampled, unprojected and fitted again.
+
+    Args:
+        points: (N, H + 1, c) at the parameters k / H, k = 0..H; every value finite.
+        knots: (D + degree + 1,) over 0..1.
+        degree: of the spline.
+
+    Raises:
+        ShapeError: not three axes, fewer samples than control points, or a value is not finite.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    count = len(knots) - degree - 1
+    if points.ndim != 3 or points.shape[1] < count:
+        raise ShapeError(f"points {points.shape}: expected (N, H + 1 >= {count}, c)")
+    if not np.isfinite(points).all():
+        raise ShapeError("points hold NaN or infinity; leave out the traces that are not finite")
+    basis = design_matrix(knots, degree, np.arange(points.shape[1]) / (points.shape[1] - 1))
+    return np.linalg.pinv(basis) @ points

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small deterministic stand-ins for selector, forecaster and action expert; no torch, no weights.
 
-``fault`` injects one: "delay" (0.5 s), "exception", "out_of_memory", "nan", "hang" (until the process
-ends), "jump" (expert only: the chunk starts 0.5 rad away); a count may follow, as in "nan:3", after which
-the fake behaves again. An instruction with the word "stay" forecasts no motion, so its task ends well.
+``fault`` injects one: "delay" (0.5 s), "exception", "out_of_memory", "nan", "hang" (until the
+process ends), "jump" (expert only: the chunk starts 0.5 rad away); a count may follow, as in
+"nan:3", after which the fake behaves again. An instruction with the word "stay" forecasts no
+motion, so its task ends well.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traces and joint states in, one proposed `ActionChunk` for each forecast out.
 
-Only the newest forecast counts: an older one that waits is dropped, and a chunk is not published when a
-newer forecast came or its task ended meanwhile. What goes wrong is told on ``faults``.
+Only the newest forecast counts: an older one that waits is dropped, and a chunk is not published
+when a newer forecast came or its task ended meanwhile. What goes wrong is told on ``faults``.
 """
 
 from __future__ import annotations

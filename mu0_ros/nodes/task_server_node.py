@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One task at a time, asked for by service or action; it starts, watches and ends the loop.
 
-`TaskRun` holds the rules without ROS; the node translates. Service ``execute_task`` answers at once,
-action ``run_task`` gives feedback and can be cancelled, ``cancel_task`` reaches both. An end is announced
-when the gate says that the arm is at rest.
+`TaskRun` holds the rules without ROS; the node translates. Service ``execute_task`` answers at
+once, action ``run_task`` gives feedback and can be cancelled, ``cancel_task`` reaches both. An end
+is announced when the gate says that the arm is at rest.
 """
 
 from __future__ import annotations
@@ -27,22 +27,27 @@ from mu0_core.inference.monitor import MonitorSettings, RemainingMotionMonitor
 from mu0_ros import qos
 from mu0_ros.conversions.error_code import code_name, error_code, error_from
 from mu0_ros.conversions.query_points import query_from_msg
-from mu0_ros.conversions.stamp import duration_from_s, ns_from_stamp, s_from_duration
+from mu0_ros.conversions.stamp import ns_from_stamp, s_from_duration
 from mu0_ros.conversions.trace import forecast_from_msg
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
 from mu0_ros.params import parameter
+from mu0_ros.task_report import fill_status, result_of
 from mu0_ros.task_run import Counts, TaskLimits, TaskRun, refusal
+from mu0_ros.task_states import ENDED
+
 
 @dataclass(frozen=True)
 class TaskServerParameters:
     """Parameters of the node."""
 
-    max_duration_s: float = parameter(60.0, "default time for a task", unit="s", low=1.0, high=3600.0)
+    max_duration_s: float = parameter(
+        60.0, "default time for a task", unit="s", low=1.0, high=3600.0
+    )
     max_rejected_chunks: int = parameter(3, "rejections in a row that end a task", low=1, high=100)
     inference_timeout_s: float = parameter(
         15.0, "longest time without a new forecast or chunk", unit="s", low=0.5, high=300.0
     )
-    max_failures: int = parameter(3, "inference failures in a row that end a task", low=1, high=100)
+    max_failures: int = parameter(3, "failed inferences in a row that end a task", low=1, high=100)
     still_m: float = parameter(
         0.03, "forecast motion below which nothing is left to do", unit="m", low=0.001, high=0.5
     )
@@ -71,8 +76,9 @@ class TaskServerNode(Mu0LifecycleNode):
             (ActionChunk, "action_chunk", self._on_chunk, qos.NEWEST),
         ):
             self.create_subscription(kind, topic, self.guard(topic, callback), profile)
+        on_safety = self.guard("safety_status", self._on_safety)
         self._gate_topic = self.create_subscription(
-            SafetyStatus, "safety_status", self.guard("safety_status", self._on_safety), qos.LATCHED
+            SafetyStatus, "safety_status", on_safety, qos.LATCHED
         )
         self.create_service(ExecuteTask, "execute_task", self._on_execute)
         self.create_service(CancelTask, "cancel_task", self._on_cancel)
@@ -159,26 +165,22 @@ class TaskServerNode(Mu0LifecycleNode):
         return GoalResponse.ACCEPT if free else GoalResponse.REJECT
 
     async def _run_goal(self, handle):
-        result = ExecuteTaskAction.Result()
         try:
             begun = self._begin(handle.request)
         except RequestError as error:
-            result.error = error_from(error, self.get_fully_qualified_name())
             handle.abort()
-            return result
+            refused = error_from(error, self.get_fully_qualified_name())
+            return ExecuteTaskAction.Result(error=refused)
         finished = Future(executor=self.executor)
         self.in_thread("feedback", lambda: self._feed(handle, begun, finished))
         await finished
-        end = begun.end
-        result.error = error_code(end.code, end.message, self.get_fully_qualified_name())
-        result.outcome = ExecuteTaskAction.Result.OUTCOME_UNKNOWN  # nobody here knows the truth
-        result.elapsed = duration_from_s(end.elapsed_s)
-        result.max_tracking_error = float("nan")  # the gate knows; it latches beyond its limit
-        result.chunks_executed, result.chunks_rejected = begun.executed, begun.rejected
-        finish = {"SUCCEEDED": handle.succeed, "CANCELED": handle.canceled}.get(end.state, handle.abort)
-        if end.state == "CANCELED" and not handle.is_cancel_requested:
-            finish = handle.abort  # cancelled through the service: the action protocol has no word
-        finish()
+        end, result = begun.end, result_of(begun, self.get_fully_qualified_name())
+        if end.state == "SUCCEEDED":
+            handle.succeed()
+        elif end.state == "CANCELED" and handle.is_cancel_requested:
+            handle.canceled()
+        else:  # also cancelled through the service: the action protocol has no word for that
+            handle.abort()
         return result
 
     def _feed(self, handle, begun: TaskRun, finished: Future) -> None:
@@ -285,20 +287,11 @@ class TaskServerNode(Mu0LifecycleNode):
             message, current = self._message, self._run
             message.header.stamp = self.get_clock().now().to_msg()
             if current is not None:
-                state = getattr(TaskStatus, f"STATE_{current.phase}")
-                if current.closed and message.state != state:
+                was, source = message.state, self.get_fully_qualified_name()
+                fill_status(message, current, self.steady_s(), source)
+                if message.state in ENDED and message.state != was:
                     end = current.end
                     self.get_logger().info(f"task {end.state.lower()}: {end.code} {end.message}")
-                message.state = state
-                code, text, elapsed_s = "SUCCESS", "", self.steady_s() - current.started_s
-                if current.end is not None:
-                    code, text, elapsed_s = (
-                        current.end.code, current.end.message, current.end.elapsed_s
-                    )
-                elif current.fault is not None:
-                    code, text = current.fault
-                message.error = error_code(code, text, self.get_fully_qualified_name())
-                message.elapsed = duration_from_s(elapsed_s)
             self._status.publish(message)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """RGB-D and an instruction in, `TraceArray` out: the world model's node.
 
-While a task runs it forecasts once per motion, on an image taken after the arm came to rest. Services
-forecast without moving anything, choose query points, and load another model of the registry. What goes
-wrong is told on ``faults``, so that the task server can name the cause.
+While a task runs it forecasts once per motion, on an image taken after the arm came to rest.
+Services forecast without moving anything, choose query points, and load another model of the
+registry. What goes wrong is told on ``faults``, so that the task server can name the cause.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class TraceForecasterNode(Mu0LifecycleNode):
                 self._rule.on_failure(self.steady_s())  # a service was quicker
 
     def _watch_camera(self, stamp_ns: int | None) -> None:
-        """Tell when no new pair of images comes while a task runs, also when the data clock stands."""
+        """Tell when no new images come while a task runs, also when the data clock stands."""
         now_s = time.monotonic()
         silent_s = now_s - self._camera.arrived_s
         if silent_s > self.settings.max_image_age_s and now_s - self._blind_since_s > 0.5:
@@ -224,7 +224,9 @@ class TraceForecasterNode(Mu0LifecycleNode):
 
     # -- services --------------------------------------------------------------------------------
 
-    async def _in_worker(self, work: Callable[[Any, Any], None], request: Any, response: Any) -> Any:
+    async def _in_worker(
+        self, work: Callable[[Any, Any], None], request: Any, response: Any
+    ) -> Any:
         """Answer a service from the worker's thread; BUSY while it computes something else."""
         finished = Future(executor=self.executor)
 
@@ -276,7 +278,7 @@ class TraceForecasterNode(Mu0LifecycleNode):
 
     def _select(self, request, response) -> None:
         if request.prompt.strip():
-            raise RequestError("this selector chooses points from the image alone: leave prompt empty")
+            raise RequestError("the selector reads only the image: leave prompt empty")
         frame = self._fresh_frame()
         limit = self.settings.max_points
         count = min(request.max_points or limit, limit)

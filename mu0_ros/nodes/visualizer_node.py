@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces for people: markers, a point cloud and an image overlay, each only while somebody subscribes.
+"""Traces for people: markers, point cloud and image overlay, each only while somebody subscribes.
 
-It reads `TraceArray` and colour images and has no influence on the loop. The colour topic is subscribed
-to only while the overlay is wanted, so an idle visualizer costs nothing.
+It reads `TraceArray` and colour images and has no influence on the loop. The colour topic is
+subscribed to only while the overlay is wanted, so an idle visualizer costs nothing.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class VisualizerNode(Mu0LifecycleNode):
         """Return the image of a forecast with its traces.
 
         Raises:
-            ObservationError: that image did not arrive or was not kept, or there is no camera_info.
+            ObservationError: that image is not among those kept, or there is no camera_info.
         """
         image = self._images.get(forecast.stamp_ns)
         if image is None or self._camera is None:

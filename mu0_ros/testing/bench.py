@@ -37,9 +37,15 @@ class Bench:
 
     Args:
         parameters: node name -> parameter name -> value, for every node made here.
+        domain_id: by default one of this process; tests that kill nodes take one each.
     """
 
-    def __init__(self, parameters: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, Mapping[str, Any]] | None = None,
+        domain_id: int | None = None,
+    ) -> None:
+        self.domain_id = unique_domain_id() if domain_id is None else domain_id
         tree = {
             f"{NAMESPACE}/{node}": {"ros__parameters": dict(values)}
             for node, values in (parameters or {}).items()
@@ -50,7 +56,7 @@ class Bench:
                 yaml.safe_dump(tree, file)
                 file.flush()
                 arguments += ["--params-file", file.name]
-            rclpy.init(args=arguments, domain_id=unique_domain_id())
+            rclpy.init(args=arguments, domain_id=self.domain_id)
         self.executor = SingleThreadedExecutor()
         self._nodes: list[Node] = []
         self.probe = self.add(Node("probe"))
@@ -73,7 +79,7 @@ class Bench:
             rclpy.try_shutdown()
 
     def add(self, node: Node, *, start: bool = True) -> Any:
-        """Put a node on the executor; lifecycle nodes are configured and activated if ``start``."""
+        """Put a node on the executor; a lifecycle node becomes active if ``start``."""
         self.executor.add_node(node)
         self._nodes.append(node)
         if start and isinstance(node, Mu0LifecycleNode) and not node.autostart():

@@ -2,8 +2,9 @@
 """A robot without physics: a camera that sees a flat table, and an arm that goes where it is told.
 
 It offers what a real arm offers (images, joint states, camera pose, trajectory topics) and checks
-trajectories with the rules of ros2_control's controller. Its attributes break it in one way each; the
-tests of faults set them. What was commanded is recorded, so that limits can be judged afterwards.
+trajectories with the rules of ros2_control's controller. Its attributes break it in one way each;
+the tests of faults set them. What was commanded is recorded, so that limits can be judged
+afterwards.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class MockFaults:
         depth_scale: factor on depth (1000 = millimetres labelled metres).
         calibrated: False = camera_info is all zero.
         blocked: the arm does not follow its commands.
+        lost: share of images that are dropped, colour and depth alike (seeded).
     """
 
     colour: bool = True
@@ -59,6 +61,7 @@ class MockFaults:
     depth_scale: float = 1.0
     calibrated: bool = True
     blocked: bool = False
+    lost: float = 0.0
 
 
 @dataclass
@@ -85,7 +88,7 @@ class MockRobot(Node):
         opening = self.robot.gripper.open_m / self.robot.gripper.opening_per_joint_m
         self._fingers.set_initial(np.array([opening]))
         self._measured = self.robot.home_rad.copy()
-        self._image_ns = 0
+        self._image_ns, self._random = 0, np.random.default_rng(0)
         self._colour = self.create_publisher(Image, "color/image_raw", qos.SENSOR)
         self._depth = self.create_publisher(Image, "depth/image_raw", qos.SENSOR)
         self._info = self.create_publisher(CameraInfo, "color/camera_info", qos.SENSOR)
@@ -112,7 +115,9 @@ class MockRobot(Node):
     def _now_s(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9
 
-    def _on_trajectory(self, controller: JointTrajectoryController, message: JointTrajectory) -> None:
+    def _on_trajectory(
+        self, controller: JointTrajectoryController, message: JointTrajectory
+    ) -> None:
         try:
             trajectory = trajectory_from_msg(message)
             start_s = trajectory.start_ns * 1e-9 if trajectory.start_ns else None
@@ -161,6 +166,6 @@ class MockRobot(Node):
                 image_from_depth_m(depth * np.float32(faults.depth_scale)), faults.depth_frame,
             ),
         ):
-            if on:
+            if on and self._random.random() >= faults.lost:
                 message.header.stamp, message.header.frame_id = stamp, frame
                 publisher.publish(message)

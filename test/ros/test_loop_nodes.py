@@ -67,7 +67,8 @@ def test_task_moves_the_arm_round_after_round_and_cancel_brings_it_to_rest(loop)
     loop.bench.until(lambda: len(loop.chunks) >= 2, what="two rounds")
     task = bytes(answer.task_id.uuid)
     assert {bytes(m.task_id.uuid) for m in (*loop.traces, *loop.chunks)} == {task}
-    assert [m.trace_sequence for m in loop.chunks] == [m.sequence for m in loop.traces][: len(loop.chunks)]
+    conditioned_on = [m.trace_sequence for m in loop.chunks]
+    assert conditioned_on == [m.sequence for m in loop.traces][: len(loop.chunks)]
     loop.bench.until(lambda: not loop.robot.at_rest, what="second motion")
     loop.bench.call(CancelTask, "cancel_task", CancelTask.Request())
     end = loop.wait_for_end()
@@ -81,7 +82,8 @@ def test_task_moves_the_arm_round_after_round_and_cancel_brings_it_to_rest(loop)
 
 def test_every_command_stays_within_the_limits(loop):
     loop.start()
-    loop.bench.until(lambda: len(loop.chunks) >= 2 and not loop.robot.at_rest, what="second motion")
+    loop.bench.until(lambda: len(loop.chunks) >= 2, what="second round")
+    loop.bench.until(lambda: not loop.robot.at_rest, what="second motion")
     loop.bench.until(lambda: loop.robot.at_rest, what="rest")
     limits, motion = loop.robot.robot.limits, loop.robot.motion
     positions, velocities = np.array(motion.positions), np.array(motion.velocities)
@@ -129,8 +131,9 @@ def test_the_model_nodes_alone_never_reach_the_controller(loop):
 def test_interrupting_the_task_server_brings_rest_then_aborted_then_exit():
     with Bench(FAKE) as bench:
         loop = Loop(bench, with_server=False)
+        module = "mu0_ros.nodes.task_server_node"
         process = subprocess.Popen(
-            [sys.executable, "-m", "mu0_ros.nodes.task_server_node", "--ros-args", "-r", "__ns:=/mu0"],
+            [sys.executable, "-m", module, "--ros-args", "-r", "__ns:=/mu0"],
             env={**os.environ, "ROS_DOMAIN_ID": str(unique_domain_id())},
         )
         try:

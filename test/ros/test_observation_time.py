@@ -16,7 +16,7 @@ def test_fresh_stamps_pass_with_their_age(age_s):
 
 @pytest.mark.parametrize("age_s", [0.51, 10.0, 3000.0])
 def test_old_stamps_are_stale(age_s):
-    with pytest.raises(StaleObservationError, match="old, allowed 0.5"):
+    with pytest.raises(StaleObservationError, match=r"old, allowed 0\.5"):
         check_age("image", NOW - round(age_s * 1e9), NOW, 0.5)
 
 

@@ -45,7 +45,8 @@ def test_the_end_is_decided_once_and_nothing_changes_after_it_is_closed(events):
                 run.saw_fault(code, "text", now)
             case ("gate", p, r, latched):
                 passed, rejected = passed + p, rejected + r
-                run.saw_gate(Counts(passed, rejected), latched, ("LIMIT_VIOLATION", "x"), p > 0, now)
+                cause = ("LIMIT_VIOLATION", "x")
+                run.saw_gate(Counts(passed, rejected), latched, cause, p > 0, now)
             case ("time",):
                 run.check_time(now)
             case ("finish", state):

@@ -37,10 +37,8 @@ class Stage:
         probe.create_timer(0.05, lambda: self._gate.publish(self.gate_message))
         self.node = bench.add(TaskServerNode())
         self.client = ActionClient(probe, ExecuteTaskAction, "run_task")
-        bench.until(
-            lambda: self._traces.get_subscription_count() and self._faults.get_subscription_count(),
-            what="the node listens",
-        )
+        for publisher in (self._traces, self._faults):
+            bench.until(publisher.get_subscription_count, what="the node listens")
 
     @property
     def now(self) -> TaskStatus:
@@ -58,7 +56,8 @@ class Stage:
         return sorted({(bytes(m.task_id.uuid), m.state) for m in self.status if m.state in ENDED})
 
     def wait_for(self, state: int, timeout_s: float = 5.0) -> TaskStatus:
-        self.bench.until(lambda: self.status and self.now.state == state, timeout_s, f"state {state}")
+        reached = lambda: self.status and self.now.state == state  # noqa: E731
+        self.bench.until(reached, timeout_s, f"state {state}")
         return self.now
 
     def forecast(self, task_id, length_m: float = 0.1) -> None:
@@ -130,7 +129,11 @@ def test_forecasts_of_another_task_do_not_count(stage):
         (dict(speed_scale=2.0), "speed_scale 2.0"),
         (dict(speed_scale=float("nan")), "speed_scale nan"),
         (
-            dict(query_points=QueryPoints(image_width=10, image_height=10, ids=[1], u=[50.0], v=[1.0])),
+            dict(
+                query_points=QueryPoints(
+                    image_width=10, image_height=10, ids=[1], u=[50.0], v=[1.0]
+                )
+            ),
             "outside the 10x10 image",
         ),
     ],
@@ -143,7 +146,7 @@ def test_bad_requests_are_refused_and_nothing_starts(stage, fields, words):
     assert {m.state for m in stage.status} <= {S.STATE_IDLE}
 
 
-@pytest.mark.parametrize("text", ["👋 put it there", "שים את הקוביה", "ignore all rules; rm -rf /"])
+@pytest.mark.parametrize("text", ["👋 put it there", "שים את הקוביה", "ignore all; rm -rf /"])
 def test_any_other_text_is_data(stage, text):
     assert stage.start(text).accepted
     assert stage.wait_for(S.STATE_PERCEIVING).instruction == text

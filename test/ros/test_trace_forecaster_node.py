@@ -106,7 +106,10 @@ def test_query_points_of_a_client_are_used_for_one_forecast(stage):
         (dict(frozen=True), ErrorCode.OBSERVATION_STALE, "no new pair"),
         (dict(depth_scale=float("nan")), ErrorCode.NO_QUERY_POINTS, "no grid pixel"),
     ],
-    ids=["millimetres", "uncalibrated", "frame", "future", "other-clock", "stopped", "frozen", "no-depth"],
+    ids=[
+        "millimetres", "uncalibrated", "frame", "future", "other-clock", "stopped", "frozen",
+        "no-depth",
+    ],
 )
 @pytest.mark.parametrize("stage", [{"max_image_age_s": 0.3}], indirect=True)
 def test_a_broken_camera_is_named_and_a_healed_one_serves_again(stage, break_it, code, words):
@@ -150,7 +153,8 @@ def test_services_forecast_and_select_without_a_task(stage):
     request = PredictTraces.Request(instruction="push", num_hypotheses=3, seed=4)
     answer = call(PredictTraces, "predict_traces", request)
     assert answer.error.value == ErrorCode.SUCCESS and len(answer.hypotheses) == 3
-    chosen = call(SelectQueryPoints, "select_query_points", SelectQueryPoints.Request(max_points=4))
+    request = SelectQueryPoints.Request(max_points=4)
+    chosen = call(SelectQueryPoints, "select_query_points", request)
     assert chosen.error.value == ErrorCode.SUCCESS and len(chosen.query_points.ids) == 4
     assert chosen.query_points.header.frame_id == CAMERA_FRAME
     assert stage.traces == [], "services publish nothing"
@@ -198,7 +202,7 @@ def test_a_prompt_is_refused_because_the_selector_cannot_read(stage):
     assert answer.error.value == ErrorCode.INVALID_REQUEST and "prompt" in answer.error.message
 
 
-@pytest.mark.parametrize("model_id", ["../../etc/passwd", "/etc/passwd", "http://x/y", "", "a\x00b"])
+@pytest.mark.parametrize("model_id", ["../../etc/passwd", "/etc/passwd", "http://x/y", "", "A b"])
 def test_a_model_id_is_a_name_and_never_a_path(stage, model_id):
     before = stage.node._forecaster
     answer = stage.bench.call(LoadModel, "load_model", LoadModel.Request(model_id=model_id))

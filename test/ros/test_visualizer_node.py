@@ -65,7 +65,8 @@ def test_the_cloud_holds_position_phase_id_and_spread():
     assert len(values) == cloud.width == 24
     assert set(values[:, 4]) == {4.0, 7.0, 9.0}
     assert np.allclose(values[:, 5], 0.02) and np.allclose(values[:, 2], 1.0)
-    assert np.isnan(np.frombuffer(trace_cloud(make_forecast(1), cloud.header, 8).data, np.float32)[5])
+    unknown = trace_cloud(make_forecast(1), cloud.header, 8)
+    assert np.isnan(np.frombuffer(unknown.data, np.float32)[5])
 
 
 def test_nobody_looking_means_no_work_and_no_image_subscription():

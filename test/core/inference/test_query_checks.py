@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Query points of a client: what fits is kept, what cannot be seen is dropped, the rest refused."""
+"""Query points of a client: what fits is kept, what is unseen dropped, the rest refused."""
 
 from dataclasses import replace
 

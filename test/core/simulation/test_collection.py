@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collection: seeds decide everything, evaluation seeds are out of bounds, nothing is done twice."""
+"""Collection: the seed decides everything, evaluation seeds are refused, no seed runs twice."""
 
 from __future__ import annotations
 

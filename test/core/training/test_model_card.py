@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model card tells command, seed, commit, data and every metric; nothing is left to fill in."""
+"""The model card tells command, seed, commit, data and every metric."""
 
 from __future__ import annotations
 

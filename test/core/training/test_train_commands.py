@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands ``mu0 collect`` and ``mu0 train``: arguments, refusals, what reaches the trainers."""
+"""``mu0 collect`` and ``mu0 train``: arguments, refusals, what reaches the trainers."""
 
 from __future__ import annotations
 
