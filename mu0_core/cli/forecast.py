@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
         1
     )
     print(
-        f"{len(forecast.query)} query points, {int((moved > _MOVING_M).sum())} are forecast to move by "
-        f"more than {_MOVING_M * 100:.0f} cm ({forecast.inference_s * 1e3:.0f} ms)\n"
+        f"{len(forecast.query)} query points, {int((moved > _MOVING_M).sum())} are to move "
+        f"by more than {_MOVING_M * 100:.0f} cm ({forecast.inference_s * 1e3:.0f} ms)\n"
         f"{args.out}/overlay.png\n{args.out}/traces.npz\n{args.out}/traces.json"
     )
     return 0

@@ -25,6 +25,8 @@ class GateSettings:
         max_state_age_s: of the joint states.
         max_stretch: slow a chunk down by at most this factor; more is refused.
         ramp_s: length of the soft start and of the rest tail.
+        jitter_s: how far the controller may be ahead of or behind the gate, because messages take
+            time; braking and replacing a motion bear it.
         sample_period_s: spacing of the points that the controller gets.
         limit_share: share of the joint limits that the output may use.
         max_non_finite_in_a_row: non-finite chunks in a row that latch the gate.
@@ -43,6 +45,7 @@ class GateSettings:
     max_state_age_s: float = 0.25
     max_stretch: float = 4.0
     ramp_s: float = 0.2
+    jitter_s: float = 0.05
     sample_period_s: float = 0.02
     limit_share: float = 0.95
     max_non_finite_in_a_row: int = 3
@@ -55,7 +58,7 @@ class GateSettings:
             value = getattr(self, field.name)
             if isinstance(value, bool):
                 continue
-            low = 0.0 if field.name == "arming_s" else 1e-6
+            low = 0.0 if field.name in ("arming_s", "jitter_s") else 1e-6
             if not np.isfinite(value) or value < low:
                 raise ConfigError(f"{field.name} = {value}: expected a finite number >= {low}")
         if self.max_stretch < 1 or not self.limit_share <= 1 or not self.speed_scale <= 1:

@@ -179,7 +179,7 @@ class SafetyGate:
         checks.check_gripper(opening, self.robot)
         waypoints = np.concatenate([here[None], steps[first:last]])
         timed, motion = self._planner.plan(
-            waypoints, chunk.step_period_s, speed_scale, speed if moving else None
+            waypoints, chunk.step_period_s, speed_scale, self._states_around(now_ns)
         )
         return timed, motion, opening
 
@@ -253,7 +253,8 @@ class SafetyGate:
         if self.state is not GateState.LATCHED:
             self.state, self.cause, self.cause_message = GateState.HOLDING, code, message
         trajectory = brake(
-            self._shadow, now_ns * 1e-9, rate_limits(self.robot), self._planner.is_allowed
+            self._shadow, now_ns * 1e-9, rate_limits(self.robot), self.settings.jitter_s,
+            self._planner.is_allowed,
         )
         if trajectory is not None:
             self._shadow.accept(trajectory, now_ns * 1e-9)

@@ -18,7 +18,7 @@ from mu0.msg import ErrorCode, ModelInfo, QueryPoints, SafetyStatus, TaskStatus,
 from mu0.srv import LoadModel, PredictTraces, SelectQueryPoints
 from rclpy.task import Future
 
-from mu0_core.errors import RequestError, StaleObservationError
+from mu0_core.errors import ObservationError, RequestError, StaleObservationError
 from mu0_core.inference.instruction import checked_instruction
 from mu0_core.types import RgbdFrame
 from mu0_ros import backends, qos
@@ -167,14 +167,27 @@ class TraceForecasterNode(Mu0LifecycleNode):
                 self._rule.on_failure(self.steady_s())  # a service was quicker
 
     def _watch_camera(self, stamp_ns: int | None) -> None:
-        """Tell when no new images come while a task runs, also when the data clock stands."""
-        now_s = time.monotonic()
+        """Tell when no new images come while a task runs, or with stamps of another clock."""
+        now_s, allowed_s = time.monotonic(), self.settings.max_image_age_s
+        if now_s - self._blind_since_s < 0.5:
+            return
         silent_s = now_s - self._camera.arrived_s
-        if silent_s > self.settings.max_image_age_s and now_s - self._blind_since_s > 0.5:
-            self._blind_since_s = now_s
+        if silent_s > allowed_s:  # also when the data clock stands still
             last = "none ever came" if stamp_ns is None else f"last stamp {stamp_ns} ns"
             text = f"no new pair of colour and depth for {silent_s:.2f} s ({last})"
-            self._tell_fault("camera", StaleObservationError(text))
+            fault: ObservationError = StaleObservationError(text)
+        elif stamp_ns is None:
+            return
+        else:
+            try:
+                check_age("image", stamp_ns, self.now_ns(), allowed_s)
+                return
+            except StaleObservationError:
+                return  # a slow camera: judged when its image is wanted
+            except ObservationError as error:
+                fault = error
+        self._blind_since_s = now_s
+        self._tell_fault("camera", fault)
 
     def _abandon(self) -> None:
         """Go on without a forecast that hangs; the model it holds is loaded anew."""
