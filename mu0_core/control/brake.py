@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Come to rest from a commanded state in motion, as soon as the acceleration limits allow.
 
-A braking trajectory is one point at rest, on purpose: the controller joins it from its own state with
-one cubic piece. Messages take time, so that state may be a little ahead of or behind ours; a dense
-trajectory would ask the arm to make that up within milliseconds, one long piece makes it up on the way.
-The point lies where the path under way would come to rest if it were slowed evenly, or else on the
-tangent.
+A braking trajectory is one point at rest, on purpose: the controller joins it from its own state
+with one cubic piece. Messages take time, so that state may be a little ahead of or behind ours; a
+dense trajectory would ask the arm to make that up within milliseconds, one long piece makes it up
+on the way. The point lies where the path under way would come to rest if it were slowed evenly, or
+else on the tangent.
 """
 
 from __future__ import annotations

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mu0_core.control import chunk_checks as checks
 from mu0_core.control.chunk_checks import ChunkRejected
 from mu0_core.control.gate_settings import GateSettings
 from mu0_core.control.joint_motion import JointMotion
-from mu0_core.control.path_timing import RateLimits, TimedPath, time_path
+from mu0_core.control.path_timing import RateLimits, State, TimedPath, time_path
 from mu0_core.robot.description import RobotDescription
 from mu0_core.robot.kinematics import Kinematics
 
@@ -38,7 +40,7 @@ class MotionPlanner:
         waypoints: np.ndarray,
         step_period_s: float,
         speed_scale: float,
-        start_velocity: np.ndarray | None,
+        starts: Sequence[State],
     ) -> tuple[TimedPath, JointMotion]:
         """Return a motion through waypoints (n + 1, A) that ends at rest in the last one.
 
@@ -48,7 +50,7 @@ class MotionPlanner:
             waypoints: the first is the commanded position.
             step_period_s: intended time between them.
             speed_scale: share of the limits, in (0, 1], times that of the settings.
-            start_velocity: commanded (A,), or None at rest.
+            starts: of a motion that replaces another, see `time_path`.
 
         Raises:
             ChunkRejected: the limits cannot be kept, or the motion leads out of the workspace.
@@ -59,13 +61,13 @@ class MotionPlanner:
         for monotone in (False, True):
             timed, motion = time_path(
                 waypoints, step_period_s, s.ramp_s, limits, s.sample_period_s,
-                s.max_stretch / scale, start_velocity, monotone,
+                s.max_stretch / scale, starts, monotone,
             )
             if not np.isfinite(timed.stretch):
                 raise ChunkRejected(
                     "LIMIT_VIOLATION", f"too fast: slowing {s.max_stretch} times would not do"
                 )
-            if start_velocity is not None or self._beyond_limits(motion) <= _ROUNDING_RAD:
+            if starts or self._beyond_limits(motion) <= _ROUNDING_RAD:
                 break
         self.check_places(motion)
         return timed, motion

@@ -10,6 +10,7 @@ trajectory that goes out, piece by piece, not on samples of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,9 @@ from mu0_core.control.joint_motion import JointMotion, MotionBounds
 _ATTEMPTS = 12
 _SLACK, _SLACK_IN_MOTION = 1.0005, 1.05  # in motion the path bends further as it is slowed
 _SHORTEST_PERIOD_S = 0.005
+_JOIN_S = 0.2
+
+State = tuple[np.ndarray, np.ndarray]  # position and velocity (A,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def time_path(
     limits: RateLimits,
     sample_period_s: float,
     max_stretch: float,
-    start_velocity: np.ndarray | None = None,
+    starts: Sequence[State] = (),
     monotone: bool = False,
 ) -> tuple[TimedPath, JointMotion]:
     """Time a path through waypoints (n + 1, A), the first being the commanded state.
@@ -129,7 +133,8 @@ def time_path(
         limits: kept at every moment of the motion that is returned.
         sample_period_s: spacing of the trajectory points.
         max_stretch: give up when more slowing would be needed.
-        start_velocity: (A,) of a commanded state in motion; None = at rest.
+        starts: empty at rest; in motion the commanded (position, velocity) and, after it, those
+            that the controller may have because messages take time: the limits hold for all.
         monotone: never leave the range of two neighbouring waypoints; only C1, from rest only.
 
     Returns:
@@ -138,25 +143,44 @@ def time_path(
     """
     steps = len(waypoints) - 1
     down_s = min(ramp_s, steps * step_period_s)
-    moving = start_velocity is not None
-    up_s = 0.0 if moving else down_s
+    up_s = 0.0 if starts else down_s
     stretch = 1.0
     for _ in range(_ATTEMPTS):
-        tangent = start_velocity * step_period_s * stretch if moving else None
+        tangent = starts[0][1] * step_period_s * stretch if starts else None
         path = _path(waypoints, tangent, monotone)
         timed = TimedPath(path, steps, step_period_s, up_s, down_s, stretch)
-        times, positions, velocities, accelerations = timed.points(sample_period_s)
-        # where the acceleration steps, cubic pieces do not swing because of it
-        motion = JointMotion(
-            times, positions, velocities, None if moving or monotone else accelerations
-        )
-        slower = limits.slowing_needed(motion.bounds())
+        times, *columns = timed.points(sample_period_s)
+        if starts:
+            motions = _joined(times, columns[0], columns[1], starts, _JOIN_S * stretch)
+        else:  # where the acceleration steps, cubic pieces do not swing because of it
+            motions = [JointMotion(times, *columns[: 2 if monotone else 3])]
+        slower = max(limits.slowing_needed(motion.bounds()) for motion in motions)
         if slower <= 1.0:
-            return timed, motion
-        stretch *= slower * (_SLACK_IN_MOTION if moving else _SLACK)
+            return timed, motions[0]
+        stretch *= slower * (_SLACK_IN_MOTION if starts else _SLACK)
         if stretch > max_stretch:
             break
-    return TimedPath(path, steps, step_period_s, up_s, down_s, np.inf), motion
+    return TimedPath(path, steps, step_period_s, up_s, down_s, np.inf), motions[0]
+
+
+def _joined(
+    times: np.ndarray,
+    positions: np.ndarray,
+    velocities: np.ndarray,
+    starts: Sequence[State],
+    join_s: float,
+) -> list[JointMotion]:
+    """Return the motion from each start; one long piece leads to the path, so none has to rush."""
+    kept = times >= min(join_s, times[-1] / 2)
+    times = np.concatenate([[0.0], times[kept]])
+    return [
+        JointMotion(
+            times,
+            np.concatenate([position[None], positions[kept]]),
+            np.concatenate([velocity[None], velocities[kept]]),
+        )
+        for position, velocity in starts
+    ]
 
 
 def _path(waypoints: np.ndarray, tangent: np.ndarray | None, monotone: bool) -> PPoly:

@@ -178,9 +178,12 @@ class SafetyGate:
             opening = np.asarray(opening, dtype=float)[first:last]
         checks.check_gripper(opening, self.robot)
         waypoints = np.concatenate([here[None], steps[first:last]])
-        timed, motion = self._planner.plan(
-            waypoints, chunk.step_period_s, speed_scale, self._states_around(now_ns)
-        )
+        starts = ()
+        if moving:
+            jitter_s = self.settings.jitter_s
+            around = self._shadow.ahead(now_ns * 1e-9, np.array([0.0, -jitter_s, jitter_s]))
+            starts = tuple(zip(*around[:2]))
+        timed, motion = self._planner.plan(waypoints, chunk.step_period_s, speed_scale, starts)
         return timed, motion, opening
 
     def _check_ready(self, proprioception: Proprioception | None, now_ns: int) -> None:

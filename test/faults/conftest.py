@@ -16,17 +16,18 @@ def note_rest(request):
 def pytest_terminal_summary(terminalreporter):
     """Print one line for each row: tests, failures, worst time to rest."""
     rows = defaultdict(lambda: {"passed": 0, "failed": 0, "rest_s": []})
-    for outcome in ("passed", "failed"):
+    for outcome in ("passed", "failed", ""):  # "" holds the teardown of what passed
         for report in terminalreporter.getreports(outcome):
-            match = re.search(r"test_row_(\d\d)_", report.nodeid)
-            if match and report.when == "call" and "/faults/" in report.nodeid:
-                row = rows[match.group(1)]
-                row[outcome] += 1
-                row["rest_s"] += [v for k, v in report.user_properties if k == "rest_s"]
+            match = re.search(r"/faults/.*test_row_(\d\d)_", getattr(report, "nodeid", ""))
+            if match and outcome and report.when == "call":
+                rows[match.group(1)][outcome] += 1
+            elif match and report.when == "teardown":
+                properties = dict(report.user_properties)
+                rows[match.group(1)]["rest_s"] += [properties.get("rest_s", 0.0)]
     if not rows:
         return
     terminalreporter.section("fault catalogue")
     terminalreporter.write_line("row  passed  failed  worst time to rest [s]")
     for number, row in sorted(rows.items()):
-        rest = f"{max(row['rest_s']):.2f}" if row["rest_s"] else "-"
+        rest = f"{max(row['rest_s']):.2f}" if any(row["rest_s"]) else "-"
         terminalreporter.write_line(f"{number:>3}  {row['passed']:>6}  {row['failed']:>6}  {rest}")

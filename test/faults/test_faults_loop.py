@@ -84,7 +84,7 @@ def test_row_02_broken_traces_are_dropped_and_the_next_good_ones_serve():
         ]
         cases += [("num_control_points", 3), ("knots order", 0.0), ("degree", 12)]
         for field, value in cases:
-            broken = good_traces(loop, bytes(bytearray(task_id.uuid)))
+            broken = good_traces(loop, task_id)
             spoil(broken, field, value)
             before = sum(expert.counters.values())
             publisher.publish(broken)
@@ -95,7 +95,7 @@ def test_row_02_broken_traces_are_dropped_and_the_next_good_ones_serve():
         loop.cancel()
         loop.wait_for_end()
         task_id = loop.start().task_id
-        publisher.publish(good_traces(loop, bytes(bytearray(task_id.uuid))))
+        publisher.publish(good_traces(loop, task_id))
         loop.wait_for_motion()
         loop.cancel()
         loop.wait_for_rest()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mu0_core.control.joint_motion import JointMotion
 from mu0_core.control.path_timing import RateLimits, time_path
 
 LIMITS = RateLimits(np.full(3, 1.2), np.full(3, 5.0), np.full(3, 500.0))
@@ -76,16 +77,29 @@ def test_monotone_path_stays_between_neighbours(seed):
 
 @given(SEEDS)
 @settings(max_examples=40, deadline=None)
-def test_goes_on_from_a_start_in_motion(seed):
+def test_goes_on_from_a_start_in_motion_wherever_the_controller_is(seed):
     rng = np.random.default_rng(seed)
     points = np.linspace(np.zeros(3), rng.uniform(-0.4, 0.4, 3), 9)
-    start = rng.uniform(-0.5, 0.5, 3)
-    _, motion = timed(points, start_velocity=start)
-    np.testing.assert_allclose(motion.velocities[0], start, atol=1e-9)
-    _, velocity, acceleration = dense(motion)
-    assert np.all(np.abs(velocity) <= LIMITS.velocity)
-    assert np.all(np.abs(acceleration) <= LIMITS.acceleration)
+    speed = rng.uniform(-0.5, 0.5, 3)
+    starts = [(speed * dt, speed) for dt in (0.0, -0.05, 0.05)]
+    path, motion = timed(points, starts=starts)
+    if np.isinf(path.stretch):
+        return
+    np.testing.assert_allclose(motion.velocities[0], speed)
+    for position, velocity in starts:
+        columns = [c.copy() for c in (motion.positions, motion.velocities)]
+        columns[0][0], columns[1][0] = position, velocity
+        _, velocity, acceleration = dense(JointMotion(motion.times_s, *columns))
+        assert np.all(np.abs(velocity) <= LIMITS.velocity)
+        assert np.all(np.abs(acceleration) <= LIMITS.acceleration)
     assert not motion.velocities[-1].any()
+
+
+def test_goes_on_without_slowing_when_nothing_changes():
+    points = np.linspace(np.zeros(3), [0.3, -0.2, 0.1], 9)
+    speed = (points[1] - points[0]) / 0.1
+    starts = [(speed * dt, speed) for dt in (0.0, -0.05, 0.05)]
+    assert timed(points, starts=starts)[0].stretch < 1.3
 
 
 def test_a_typical_chunk_is_hardly_slowed():
