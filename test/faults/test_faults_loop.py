@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mu0.msg import TaskStatus, TraceArray
 from mu0.srv import ExecuteTask
+from std_srvs.srv import Trigger
 
 from mu0_core.testing.fakes import FakeExpert, FakeForecaster, FakeSelector
 from mu0_core.types import CameraIntrinsics, RgbdFrame
@@ -97,8 +98,9 @@ def test_row_02_broken_traces_are_dropped_and_the_next_good_ones_serve():
         task_id = loop.start().task_id
         publisher.publish(good_traces(loop, task_id))
         loop.wait_for_motion()
+        loop.wait_for_rest(1.5)  # the whole motion of one good forecast
         loop.cancel()
-        loop.wait_for_rest()
+        loop.wait_for_end()
         loop.judge(new_task=False)
 
 
@@ -221,8 +223,6 @@ def test_row_34_one_failure_is_forgiven(loop):
 
 
 def test_row_01_chunks_with_nan_latch_the_gate_and_reset_serves_again(loop):
-    from std_srvs.srv import Trigger
-
     loop.start_and_move()
     restore = swap(loop, "action_expert", "_expert", FakeExpert(loop.robot.robot, "nan"))
     loop.wait_for_rest()
@@ -247,8 +247,6 @@ def test_row_07_chunks_that_start_elsewhere_are_rejected(loop):
 
 
 def test_row_40_a_blocked_arm_latches(loop):
-    from std_srvs.srv import Trigger
-
     loop.start_and_move()
     loop.robot.faults.blocked = True
     loop.wait_for_rest()
