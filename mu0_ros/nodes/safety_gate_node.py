@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The safety gate as a process of its own, without torch: the only one that talks to the controllers.
+"""The safety gate as a process without torch: the only one that talks to the controllers.
 
-It passes chunks of the running task only, holds when data grows old, and brakes when the task ends.
+It passes chunks of the running task only, holds when data grows old, brakes when the task ends.
 NOT a safety-rated device.
 """
 
@@ -42,10 +42,11 @@ class SafetyGateParameters:
     robot: str = parameter("fr3", "name in config/robots or path of a robot description")
     dry_run: bool = parameter(False, "check chunks but command nothing")
     speed_scale: float = parameter(
-        _DEFAULT.speed_scale, "share of the robot's speed limits that may be used", low=0.01, high=1.0
+        _DEFAULT.speed_scale, "share of the robot's speed limits that may be used", low=0.01,
+        high=1.0,
     )
     max_observation_age_s: float = parameter(
-        _DEFAULT.max_observation_age_s, "oldest observation of a chunk while moving", unit="s",
+        _DEFAULT.max_observation_age_s, "oldest observation of a chunk at full speed", unit="s",
         low=0.01, high=10.0,
     )
     max_observation_age_at_rest_s: float = parameter(
@@ -60,7 +61,12 @@ class SafetyGateParameters:
         low=0.001, high=1.0,
     )
     arming_s: float = parameter(
-        _DEFAULT.arming_s, "healthy joint states needed before motion", unit="s", low=0.0, high=10.0
+        _DEFAULT.arming_s, "healthy joint states needed before motion", unit="s", low=0.0,
+        high=10.0,
+    )
+    jitter_s: float = parameter(
+        _DEFAULT.jitter_s, "how far the controller may be ahead of or behind the gate", unit="s",
+        low=0.0, high=0.2,
     )
     require_task: bool = parameter(True, "pass only chunks of the task that task_status names")
 
@@ -85,6 +91,7 @@ class SafetyGateNode(Mu0LifecycleNode):
                 max_state_age_s=p.max_state_age_s,
                 max_tracking_error_rad=p.max_tracking_error_rad,
                 arming_s=p.arming_s,
+                jitter_s=p.jitter_s,
             ),
         )
         self._state: Proprioception | None = None
@@ -153,7 +160,7 @@ class SafetyGateNode(Mu0LifecycleNode):
         else:
             decision = self._gate.submit(
                 chunk, self._state, self.now_ns(), dry_run=task.dry_run,
-                speed_scale=task.speed_scale if task.speed_scale > 0 else 1.0,
+                speed_scale=self._task_scale(),
             )
         if decision.outcome is Outcome.REJECT:
             self.report(f"chunk {message.sequence} rejected: {decision.code}: {decision.message}")
@@ -164,6 +171,10 @@ class SafetyGateNode(Mu0LifecycleNode):
             if decision.gripper is not None:
                 self._gripper.publish(msg_from_trajectory(decision.gripper))
         self._publish_status()
+
+    def _task_scale(self) -> float:
+        """Return the share of the limits that the task asked for; 0 on the wire = all."""
+        return self._task.speed_scale if self._task.speed_scale != 0 else 1.0
 
     def _on_task(self, message: TaskStatus) -> None:
         was_running = self._task.state in RUNNING
@@ -219,11 +230,12 @@ class SafetyGateNode(Mu0LifecycleNode):
         message.cause = error_code(
             gate.cause, gate.cause_message, self.get_fully_qualified_name()
         )
-        message.speed_scale = gate.settings.speed_scale
+        message.speed_scale = gate.settings.speed_scale * self._task_scale()
         message.chunks_accepted = gate.counters[Outcome.ACCEPT.value]
         message.chunks_limited = gate.counters[Outcome.LIMIT.value]
         message.chunks_rejected = gate.counters[Outcome.REJECT.value]
-        message.observation_age = (now_ns - self._observation_ns) * 1e-9 if self._observation_ns else 0.0
+        if self._observation_ns:
+            message.observation_age = (now_ns - self._observation_ns) * 1e-9
         message.queue_duration = gate.queue_s(now_ns)
         limits = self._robot.limits
         if self._state is not None:

@@ -171,21 +171,21 @@ class TraceForecasterNode(Mu0LifecycleNode):
         now_s, allowed_s = time.monotonic(), self.settings.max_image_age_s
         if now_s - self._blind_since_s < 0.5:
             return
+        fault: ObservationError | None = None
+        try:
+            if stamp_ns is not None:
+                check_age("image", stamp_ns, self.now_ns(), allowed_s)
+        except StaleObservationError:
+            pass  # a slow camera is judged when its image is wanted, a silent one here
+        except ObservationError as error:
+            fault = error
         silent_s = now_s - self._camera.arrived_s
-        if silent_s > allowed_s:  # also when the data clock stands still
+        if fault is None and silent_s > allowed_s:  # also when the data clock stands still
             last = "none ever came" if stamp_ns is None else f"last stamp {stamp_ns} ns"
             text = f"no new pair of colour and depth for {silent_s:.2f} s ({last})"
-            fault: ObservationError = StaleObservationError(text)
-        elif stamp_ns is None:
+            fault = StaleObservationError(text)
+        if fault is None:
             return
-        else:
-            try:
-                check_age("image", stamp_ns, self.now_ns(), allowed_s)
-                return
-            except StaleObservationError:
-                return  # a slow camera: judged when its image is wanted
-            except ObservationError as error:
-                fault = error
         self._blind_since_s = now_s
         self._tell_fault("camera", fault)
 

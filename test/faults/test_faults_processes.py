@@ -27,8 +27,7 @@ def started(loop: FaultLoop, name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["trace_forecaster", "action_expert"])
-def test_row_35_and_36_a_model_node_is_killed_in_motion(name, note_rest):
+def killed_in_motion(name: str, note_rest) -> None:
     with FaultLoop(PATIENCE, processes=(name,)) as loop:
         started(loop, name)
         loop.start_and_move()
@@ -41,6 +40,14 @@ def test_row_35_and_36_a_model_node_is_killed_in_motion(name, note_rest):
         loop.spawn(name)  # as a launch file with respawn does
         loop.bench.until(lambda: _serves(loop), 20.0, "a task that moves after the respawn")
         loop.judge()
+
+
+def test_row_35_the_forecaster_is_killed_in_motion(note_rest):
+    killed_in_motion("trace_forecaster", note_rest)
+
+
+def test_row_36_the_action_expert_is_killed_in_motion(note_rest):
+    killed_in_motion("action_expert", note_rest)
 
 
 def _serves(loop: FaultLoop) -> bool:
