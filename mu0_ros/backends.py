@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from builtin_interfaces.msg import Duration
 from mu0.msg import ModelInfo, Trace
@@ -102,23 +103,36 @@ def choose_points(
 def model_info(
     model_id: str, kind: int, device: str, max_points: int, embodiment: str = ""
 ) -> ModelInfo:
-    """Return what is published about a loaded model; sums are read from its manifest."""
+    """Return what is published about a loaded model, read from its files; a fake has none."""
     message = ModelInfo(
         kind=kind, model_id=model_id, device=device, dtype="float32", embodiment=embodiment,
         max_query_points=max_points, parameterization=Trace.PARAMETER_PHASE,
-        trace_horizon=Duration(), license="Apache-2.0",
+        trace_horizon=Duration(),
     )
     if model_id.startswith("fake"):
         return message
     from mu0_core.inference.registry import model_folder
+    from mu0_core.paths import ASSETS
 
     folder = model_folder(model_id)
     for line in (folder / "sha256sums.txt").read_text().splitlines():
         digest, _, name = line.partition("  ")
         if name == "model.safetensors":
             message.sha256 = digest
+    header = checkpoint_header(folder / "model.safetensors")
+    message.version = header.get("commit") or (f"step {header['step']}" if "step" in header else "")
+    shipped = folder.parent == (ASSETS / "models").resolve()
+    message.license = header.get("license", "Apache-2.0" if shipped else "")
     sizes = json.loads((folder / "config.json").read_text())
     message.num_control_points = sizes.get("trace_bspline_n_ctrl", 0)
     message.action_chunk_size = sizes.get("chunk_size", 0)
     message.action_step_period = duration_from_s(sizes.get("step_period_s", 0.0))
     return message
+
+
+def checkpoint_header(file: Path) -> dict[str, str]:
+    """Return the strings in the header of a safetensors file that has been checked and loaded."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as opened:
+        return opened.metadata() or {}

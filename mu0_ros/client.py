@@ -13,6 +13,7 @@ from rclpy.node import Node
 
 from mu0_core.errors import Mu0Error
 from mu0_ros import qos
+from mu0_ros.conversions.stamp import duration_from_s
 
 _ENDED = (TaskStatus.STATE_SUCCEEDED, TaskStatus.STATE_CANCELED, TaskStatus.STATE_ABORTED)
 
@@ -91,7 +92,7 @@ class TaskClient(Node):
     def run_task(self, instruction: str, max_duration_s: float, on_status=None) -> TaskEnd:
         """Ask for a task and wait for its end."""
         request = ExecuteTask.Request(instruction=instruction)
-        request.max_duration.sec = int(max_duration_s)
+        request.max_duration = duration_from_s(max_duration_s)
         started = time.monotonic()
         task_id = self._call(self._execute, request).task_id
         while time.monotonic() - started < max_duration_s + 20.0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pair colour, depth and camera info by time stamp. No ROS: stamps are integers."""
+"""Pair colour and depth images by time stamp. No ROS: stamps are integers."""
 
 from __future__ import annotations
 
@@ -40,9 +40,15 @@ class FrameSync:
         self._depth.clear()
 
     def newest(self) -> tuple[int, Any, Any] | None:
-        """Return (stamp of the colour image, colour, depth) of the newest pair, or None."""
+        """Return (stamp of the colour image, colour, depth) of the newest pair, or None.
+
+        The depth image is the nearest in time, not the newest: with a generous slop the newest may
+        already belong to the next colour image.
+        """
+        if not self._depth:
+            return None
         for colour_ns, colour in reversed(self._colour):
-            for depth_ns, depth in reversed(self._depth):
-                if abs(depth_ns - colour_ns) <= self._slop_ns:
-                    return colour_ns, colour, depth
+            depth_ns, depth = min(self._depth, key=lambda entry: abs(entry[0] - colour_ns))
+            if abs(depth_ns - colour_ns) <= self._slop_ns:
+                return colour_ns, colour, depth
         return None

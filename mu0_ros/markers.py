@@ -28,7 +28,10 @@ def sample_traces(forecast: TraceForecast, count: int) -> tuple[np.ndarray, np.n
 def trace_markers(forecast: TraceForecast, header, count: int = 24) -> MarkerArray:
     """Return one LINE_STRIP per trace up to its end, and the query points as spheres."""
     phases, positions = sample_traces(forecast, count)
-    colours = [ColorRGBA(r=float(c[0]), g=float(c[1]), b=float(c[2]), a=1.0) for c in phase_colours(phases)]
+    colours = [
+        ColorRGBA(r=float(c[0]), g=float(c[1]), b=float(c[2]), a=1.0)
+        for c in phase_colours(phases)
+    ]
     result = MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
     spheres = Marker(header=header, ns="query_points", id=0, type=Marker.SPHERE_LIST)
     spheres.scale.x = spheres.scale.y = spheres.scale.z = 0.008

@@ -34,7 +34,7 @@ def result_of(run: TaskRun, source: str) -> ExecuteTask.Result:
     """Return the action's result of a task that has ended.
 
     The outcome is unknown: nobody here knows whether the world is as the instruction wants it. The
-    tracking error is NaN: the gate watches it and latches beyond its limit.
+    tracking error is NaN: the gate checks it, but its status has no field for it. Nothing records.
     """
     result = ExecuteTask.Result(outcome=ExecuteTask.Result.OUTCOME_UNKNOWN)
     result.error = error_code(run.end.code, run.end.message, source)

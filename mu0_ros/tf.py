@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the camera's pose comes from, behind one Protocol.
+"""Where the camera's pose comes from and goes to, behind one Protocol.
 
-A ROS 2 installation has tf2_ros; the wheels have neither it nor tf2_msgs, so there the pose comes on
-the latched topic ``camera_pose`` (geometry_msgs/TransformStamped). A pose that is not known is an error;
-identity is never assumed.
+A ROS 2 installation has tf2_ros; the wheels have neither it nor tf2_msgs, so there the pose comes
+on the latched topic ``camera_pose`` (geometry_msgs/TransformStamped), or from parameters. A pose
+that is not known is an error; identity is never assumed.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from geometry_msgs.msg import TransformStamped
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.time import Time
 
-from mu0_core.errors import TransformError
+from mu0_core.errors import ShapeError, TransformError
+from mu0_core.geometry import se3
 from mu0_ros import qos
-from mu0_ros.conversions.transform import matrix_from_transform
+from mu0_ros.conversions.transform import matrix_from_transform, transform_from_matrix
 
+KINDS = ("auto", "tf2", "topic", "static")
 TF2_AVAILABLE = importlib.util.find_spec("tf2_ros") is not None
 
 
@@ -75,16 +80,82 @@ class Tf2Source:
         return matrix_from_transform(message)
 
 
+class StaticPose:
+    """One camera that never moves, from the parameters ``camera_frame`` and ``camera_pose``."""
+
+    def __init__(self, node: Node) -> None:
+        self._camera = _given(
+            node, "camera_frame", Parameter.Type.STRING,
+            "optical frame of the images; for transform_source static",
+        )
+        pose = _given(
+            node, "camera_pose", Parameter.Type.DOUBLE_ARRAY,
+            "pose of camera_frame in the arm's base frame: x y z [m], qx qy qz qw",
+        )
+        if len(pose) != 7:
+            raise TransformError(f"camera_pose has {len(pose)} numbers, expected x y z qx qy qz qw")
+        try:
+            self._T_base_camera = se3.from_quat_xyzw(np.array(pose[:3]), np.array(pose[3:]))
+        except ShapeError as error:
+            raise TransformError(f"camera_pose {list(pose)}: {error}") from error
+
+    def lookup(self, base: str, camera: str, stamp_ns: int) -> np.ndarray:
+        """Return the pose; the images must be in the frame that it was given for."""
+        if camera != self._camera:
+            raise TransformError(f"images are in {camera!r}, camera_pose is of {self._camera!r}")
+        return self._T_base_camera
+
+
+def _given(node: Node, name: str, kind: Parameter.Type, doc: str) -> Any:
+    """Return a parameter without a default; a pose is never guessed."""
+    if not node.has_parameter(name):
+        node.declare_parameter(name, kind, ParameterDescriptor(description=doc, read_only=True))
+    value = node.get_parameter_or(name).value
+    if not value:
+        raise TransformError(f"transform source static needs the parameter {name} ({doc})")
+    return value
+
+
 def make_transform_source(node: Node, kind: str = "auto") -> TransformSource:
-    """Return the source of a kind: ``tf2``, ``topic``, or ``auto`` (tf2 where it is installed).
+    """Return the source of a kind: tf2, topic, static, or auto (tf2 where installed, else topic).
 
     Raises:
-        TransformError: unknown kind, or tf2 was asked for and is not installed.
+        TransformError: unknown kind; tf2 was asked for and is not installed; static without a pose.
     """
-    if kind not in ("auto", "tf2", "topic"):
-        raise TransformError(f"transform source {kind!r}: allowed are auto, tf2, topic")
+    if kind not in KINDS:
+        raise TransformError(f"transform source {kind!r}: allowed are {', '.join(KINDS)}")
+    if kind == "static":
+        return StaticPose(node)
     if kind == "tf2" and not TF2_AVAILABLE:
         raise TransformError("transform source tf2 was asked for, but tf2_ros is not installed")
     if kind != "topic" and TF2_AVAILABLE:
         return Tf2Source(node)
     return CameraPoseTopic(node)
+
+
+class CameraPosePublisher:
+    """Tells where a camera stands: on ``camera_pose``, and on ``/tf_static`` where tf2_ros is."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._topic = node.create_lifecycle_publisher(TransformStamped, "camera_pose", qos.LATCHED)
+        self._broadcaster = None
+        if TF2_AVAILABLE:
+            import tf2_ros
+
+            self._broadcaster = tf2_ros.StaticTransformBroadcaster(node)
+        self._told: np.ndarray | None = None
+
+    def publish(self, T_base_camera: np.ndarray, base: str, camera: str, stamp_ns: int) -> None:
+        """Tell a pose (4, 4) if it is another one than last time; both channels are latched.
+
+        Before the node is active nothing is told, so that the first pose is not lost.
+        """
+        if not self._topic.is_activated:
+            return
+        if self._told is not None and np.array_equal(self._told, T_base_camera):
+            return
+        message = transform_from_matrix(T_base_camera, base, camera, stamp_ns)
+        self._topic.publish(message)
+        if self._broadcaster is not None:
+            self._broadcaster.sendTransform(message)
+        self._told = T_base_camera.copy()

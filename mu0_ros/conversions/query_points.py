@@ -29,7 +29,8 @@ def query_from_msg(message: QueryPointsMsg) -> QueryPoints:
             raise RequestError(f"query points: {n} ids but {len(values)} values of {name}")
     w, h = message.image_width, message.image_height
     uv = np.stack([columns["u"], columns["v"]], axis=-1).reshape(n, 2)
-    inside = np.all(np.isfinite(uv), axis=1) & np.all((uv >= -0.5) & (uv <= [w - 0.5, h - 0.5]), axis=1)
+    within = (uv >= -0.5) & (uv <= [w - 0.5, h - 0.5])
+    inside = np.all(np.isfinite(uv) & within, axis=1)
     if not inside.all():
         raise RequestError(f"{int((~inside).sum())} query points lie outside the {w}x{h} image")
     if len(set(message.ids)) != n:
@@ -58,5 +59,5 @@ def msg_from_query(query: QueryPoints) -> QueryPointsMsg:
 
 
 def flat(code: str, values: np.ndarray, dtype: type) -> array.array:
-    """Return values as an ``array.array``, which rclpy copies a hundred times faster than a list."""
+    """Return an ``array.array``, which rclpy copies a hundred times faster than a list."""
     return array.array(code, np.ascontiguousarray(values, dtype=dtype).tobytes())

@@ -74,7 +74,8 @@ def forecast_from_msg(message: TraceArray) -> TraceForecast:
         raise ShapeError(f"traces: {d} control points for degree {message.degree}")
     control = np.array(message.control_points, dtype=np.float32).reshape(n, d, 3)
     valid_until = np.array(message.valid_until, dtype=np.float32)
-    for name, values in (("control points", control), ("knots", knots), ("valid_until", valid_until)):
+    fields = {"control points": control, "knots": knots, "valid_until": valid_until}
+    for name, values in fields.items():
         if not np.all(np.isfinite(values)):
             raise ShapeError(f"traces: {name} are not finite")
     spread = None

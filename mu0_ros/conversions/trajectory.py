@@ -41,7 +41,9 @@ def trajectory_from_msg(message: JointTrajectoryMsg) -> JointTrajectory:
         if lengths <= {0} and field != "positions":
             columns[field] = None
         elif lengths - {len(names)}:
-            raise TrajectoryError(f"{field} of the points have lengths {sorted(lengths)}, expected {len(names)}")
+            raise TrajectoryError(
+                f"{field} of the points have lengths {sorted(lengths)}, expected {len(names)}"
+            )
         else:
             columns[field] = np.array(rows, dtype=float).reshape(len(points), len(names))
     return JointTrajectory(

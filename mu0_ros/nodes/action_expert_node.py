@@ -51,7 +51,11 @@ class ActionExpertParameters:
     inference_timeout_s: float = parameter(
         30.0, "leave a proposal behind that hangs for so long", unit="s", low=0.5, high=600.0
     )
-    transform_source: str = parameter("auto", "tf2, topic (camera_pose), or auto")
+    transform_source: str = parameter(
+        "auto",
+        "tf2, topic (camera_pose), static (parameters camera_frame and camera_pose), or auto: "
+        "tf2 where it is installed, else topic",
+    )
 
 
 class ActionExpertNode(Mu0LifecycleNode):

@@ -238,6 +238,7 @@ class SafetyGateNode(Mu0LifecycleNode):
             message.observation_age = (now_ns - self._observation_ns) * 1e-9
         message.queue_duration = gate.queue_s(now_ns)
         limits = self._robot.limits
+        message.min_joint_margin = float("nan")
         if self._state is not None:
             q = self._state.positions_rad
             message.min_joint_margin = float(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import TransformStamped
 from mu0.srv import EvaluateScene, ResetScene
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException
@@ -24,7 +23,7 @@ from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory
 
 from mu0_core.control.joint_trajectory_controller import JointTrajectoryController
-from mu0_core.errors import TrajectoryError
+from mu0_core.errors import SimulationError
 from mu0_core.robot.description import load_robot
 from mu0_ros import qos
 from mu0_ros.conversions.camera import info_from_intrinsics
@@ -32,9 +31,9 @@ from mu0_ros.conversions.error_code import error_code, error_from
 from mu0_ros.conversions.image import image_from_depth_m, image_from_rgb
 from mu0_ros.conversions.stamp import stamp_from_ns
 from mu0_ros.conversions.trajectory import trajectory_from_msg
-from mu0_ros.conversions.transform import transform_from_matrix
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
 from mu0_ros.params import parameter
+from mu0_ros.tf import CameraPosePublisher
 
 _TICK_S = 0.02
 _SERVICE_TIMEOUT_S = 20.0
@@ -73,7 +72,7 @@ class SimulatorNode(Mu0LifecycleNode):
         self._depth = self.create_lifecycle_publisher(Image, "depth/image_raw", qos.SENSOR)
         self._info = self.create_lifecycle_publisher(CameraInfo, "color/camera_info", qos.SENSOR)
         self._joints = self.create_lifecycle_publisher(JointState, "joint_states", qos.STATE_STREAM)
-        self._pose = self.create_lifecycle_publisher(TransformStamped, "camera_pose", qos.LATCHED)
+        self._pose = CameraPosePublisher(self)
         self._clock_topic = self.create_lifecycle_publisher(Clock, "/clock", qos.NEWEST)
         for name, controller in (
             (robot.arm_controller, self._arm), (robot.gripper_controller, self._fingers)
@@ -94,7 +93,7 @@ class SimulatorNode(Mu0LifecycleNode):
         self._thread = self.in_thread("world", lambda: self._run(ready))
         while not ready.wait(0.1):
             if not self._thread.is_alive():
-                raise TrajectoryError("the simulated world did not start; see the log above")
+                raise SimulationError("the simulated world did not start; see the log above")
 
     def halt(self) -> None:
         """Stop the world."""
@@ -197,9 +196,7 @@ class SimulatorNode(Mu0LifecycleNode):
         self._colour.publish(colour)
         self._depth.publish(depth)
         self._pose.publish(
-            transform_from_matrix(
-                world.T_base_camera, self._robot.base_frame, frame.frame_id, self._sim_ns
-            )
+            world.T_base_camera, self._robot.base_frame, frame.frame_id, self._sim_ns
         )
 
     # -- executor thread -------------------------------------------------------------------------
@@ -214,7 +211,7 @@ class SimulatorNode(Mu0LifecycleNode):
         done, answer = threading.Event(), []
         self._requests.put((work, done, answer))
         if not done.wait(_SERVICE_TIMEOUT_S):
-            raise TrajectoryError("the simulated world does not answer")
+            raise SimulationError("the simulated world does not answer")
         if isinstance(answer[0], Exception):
             raise answer[0]
         return answer[0]

@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rclpy
@@ -38,25 +38,27 @@ class Bench:
     Args:
         parameters: node name -> parameter name -> value, for every node made here.
         domain_id: by default one of this process; tests that kill nodes take one each.
+        arguments: further ROS arguments of the process, such as remappings.
     """
 
     def __init__(
         self,
         parameters: Mapping[str, Mapping[str, Any]] | None = None,
         domain_id: int | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.domain_id = unique_domain_id() if domain_id is None else domain_id
         tree = {
             f"{NAMESPACE}/{node}": {"ros__parameters": dict(values)}
             for node, values in (parameters or {}).items()
         }
-        arguments = ["--ros-args", "-r", f"__ns:={NAMESPACE}"]
+        given = ["--ros-args", "-r", f"__ns:={NAMESPACE}", *arguments]
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             if tree:
                 yaml.safe_dump(tree, file)
                 file.flush()
-                arguments += ["--params-file", file.name]
-            rclpy.init(args=arguments, domain_id=self.domain_id)
+                given += ["--params-file", file.name]
+            rclpy.init(args=given, domain_id=self.domain_id)
         self.executor = SingleThreadedExecutor()
         self._nodes: list[Node] = []
         self.probe = self.add(Node("probe"))

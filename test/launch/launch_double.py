@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A strict stand-in for the few names of `launch` and `launch_ros` that our launch files use.
 
-An unknown keyword is a TypeError, an unknown configuration a KeyError. It shows what would be started;
-it cannot show that the real launch accepts the file, so the real one is used where it is installed.
+An unknown keyword is a TypeError, an unknown configuration a KeyError. It shows what would be
+started, with the parameter files that launch_ros would write; it cannot show that the real launch
+accepts the file.
 """
 
 from __future__ import annotations
 
 import sys
 from types import ModuleType
+
+import yaml
 
 
 class DeclareLaunchArgument:
@@ -49,6 +52,20 @@ class SetEnvironmentVariable:
         self.name, self.value = name, value
 
 
+class LaunchContext:
+    """The values of all arguments."""
+
+    def __init__(self, values):
+        self.launch_configurations = dict(values)
+
+
+class OpaqueFunction:
+    """A function of the context that returns further actions."""
+
+    def __init__(self, *, function):
+        self.function = function
+
+
 class Node:
     """One process."""
 
@@ -57,6 +74,21 @@ class Node:
         self.package, self.executable, self.name = package, executable, name
         self.namespace, self.parameters = namespace, list(parameters)
         self.remappings, self.output, self.condition = list(remappings), output, condition
+
+    def arguments(self, values, folder):
+        """Return the ROS arguments of the process; dictionaries become files as in launch_ros."""
+        namespace = resolve(self.namespace, values)
+        result = ["--ros-args", "-r", f"__node:={self.name}", "-r", f"__ns:=/{namespace}"]
+        for number, entry in enumerate(self.parameters):
+            file = resolve(entry, values)
+            if isinstance(entry, dict):
+                own = {name: resolve(value, values) for name, value in entry.items()}
+                file = folder / f"{self.name}_{number}.yaml"
+                file.write_text(
+                    yaml.safe_dump({f"/{namespace}/{self.name}": {"ros__parameters": own}})
+                )
+            result += ["--params-file", str(file)]
+        return result
 
 
 class LaunchDescription:
@@ -71,6 +103,26 @@ def resolve(value, values):
     return value.resolve(values) if hasattr(value, "resolve") else value
 
 
+def execute(description, **given):
+    """Return (values of all arguments, actions with those of opaque functions).
+
+    Raises:
+        KeyError: an argument that the description does not declare.
+        ValueError: a value that is not among the choices.
+    """
+    declared = {a.name: a for a in description.entities if isinstance(a, DeclareLaunchArgument)}
+    values = {name: argument.default_value for name, argument in declared.items()}
+    for name, value in given.items():
+        if declared[name].choices and value not in declared[name].choices:
+            raise ValueError(f"{name}: {value!r} is not one of {declared[name].choices}")
+        values[name] = value
+    actions = []
+    for entity in description.entities:
+        opaque = isinstance(entity, OpaqueFunction)
+        actions += entity.function(LaunchContext(values)) if opaque else [entity]
+    return values, actions
+
+
 def install(share, monkeypatch):
     """Put the double in place of `launch`, `launch_ros` and the share directory of mu0."""
     def module(name, **members):
@@ -78,9 +130,9 @@ def install(share, monkeypatch):
         made.__dict__.update(members)
         monkeypatch.setitem(sys.modules, name, made)
 
-    module("launch", LaunchDescription=LaunchDescription)
+    module("launch", LaunchContext=LaunchContext, LaunchDescription=LaunchDescription)
     module("launch.actions", DeclareLaunchArgument=DeclareLaunchArgument,
-           SetEnvironmentVariable=SetEnvironmentVariable)
+           OpaqueFunction=OpaqueFunction, SetEnvironmentVariable=SetEnvironmentVariable)
     module("launch.substitutions", LaunchConfiguration=LaunchConfiguration)
     module("launch_ros")
     module("launch_ros.actions", Node=Node)

@@ -226,6 +226,7 @@ def test_rejected_chunks_abort_with_the_cause_of_the_gate_and_are_counted(stage)
     assert answer.result.error.value == ErrorCode.DISCONTINUITY
     assert "0.5 rad" in answer.result.error.message and answer.result.chunks_rejected == 3
     assert answer.result.outcome == ExecuteTaskAction.Result.OUTCOME_UNKNOWN
+    assert np.isnan(answer.result.max_tracking_error) and answer.result.bag_uri == ""
 
 
 def test_a_latched_gate_aborts_with_its_cause(stage):

@@ -106,3 +106,28 @@ def test_what_does_not_go_together_is_refused(
     error = capsys.readouterr().err
     assert reason in error
     assert error.count("\n") == 1
+
+
+def test_models_reach_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    class Nodes:
+        def __init__(self, parameters):
+            asked.update(parameters)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def facts(self, module, arguments):
+            asked[module] = arguments
+            yield from ()
+
+    monkeypatch.setattr("mu0_core.cli.processes.NodeProcesses", Nodes)
+    command = ["rollout", "--tasks", "press_button", "--seeds", "50000:50001"]
+    assert main([*command, "--world-model", "a", "--action-expert", "b"]) == 0
+    assert asked["trace_forecaster"] == {"model_id": "a"}
+    assert asked["action_expert"] == {"model_id": "b"}
+    assert asked["mu0_ros.rollout_client"][:2] == ["--tasks", "press_button"]
