@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mu0 collect``: record demonstrations of the scripted expert; continues where it stopped."""
+"""``mu0 collect``: pictures with what the scripted expert would do; continues where it stopped."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from mu0_core.simulation.layout import FIRST_EVALUATION_SEED
 if TYPE_CHECKING:
     from mu0_core.simulation.collection import Outcome
 
-_world = None  # one per worker process: building the scene and its renderer takes seconds
+_maker = None  # one per worker process: building the scene and its tables takes seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``mu0 collect``."""
-    parser.add_argument("--out", type=Path, required=True, help="folder of the recordings")
-    parser.add_argument("--episodes", type=int, required=True, help="number of episode seeds")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the snapshots")
+    parser.add_argument("--episodes", type=int, required=True, help="number of seeds, a picture each")
     parser.add_argument(
         "--first-seed",
         type=int,
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Collect; return 0 when every seed has a recording or a ``.failed`` mark."""
+    """Collect; return 0 when every seed has a snapshot or a ``.failed`` mark."""
     from mu0_core.simulation.collection import Outcome, check_training_seeds, is_collected
 
     if args.workers < 1:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             bar.set_postfix(failed=counts[Outcome.FAILED])
             bar.update()
     print(
-        f"{args.out}: {counts[Outcome.RECORDED]} recorded, {counts[Outcome.FAILED]} failed, "
+        f"{args.out}: {counts[Outcome.RECORDED]} made, {counts[Outcome.FAILED]} failed, "
         f"{counts[Outcome.PRESENT]} were there already"
     )
     return 0
@@ -80,9 +80,10 @@ def _outcomes(out: Path, seeds: list[int], workers: int) -> Iterator[Outcome]:
 
 def _collect(job: tuple[Path, int]) -> Outcome:
     from mu0_core.simulation.collection import collect_seed
+    from mu0_core.simulation.snapshot import SnapshotMaker
     from mu0_core.simulation.world import TableWorld
 
-    global _world
-    if _world is None:
-        _world = TableWorld()
-    return collect_seed(_world, *job)
+    global _maker
+    if _maker is None:
+        _maker = SnapshotMaker(TableWorld())
+    return collect_seed(_maker, *job)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mu0_core.simulation.world import TableWorld
 
 Job = tuple[str, int]
+TRUE_TRACES = "true-traces"  # in place of a world model: what the scripted expert would do
 _FILM_EVERY = 5  # ticks of 20 ms
 _FILM_FPS = 20
 
@@ -83,17 +84,22 @@ class _Table:
     def __init__(self, settings: DirectSettings) -> None:
         import torch
 
+        from mu0_core.evaluation.true_traces import TrueTraceForecaster
         from mu0_core.inference import runtime
         from mu0_core.robot.description import load_robot
         from mu0_core.simulation.closed_loop import ClosedLoop, LoopSettings
         from mu0_core.simulation.world import TableWorld
+        from mu0_core.training.embedded_profile import EMBEDDED_WORLD_MODEL
 
         torch.set_num_threads(settings.threads)
         robot = load_robot("fr3")
-        forecaster = runtime.load_forecaster(settings.world_model)
-        expert = runtime.load_action_expert(settings.action_expert, robot)
         self._settings = settings
         self._world = TableWorld(robot)
+        if settings.world_model == TRUE_TRACES:
+            forecaster = TrueTraceForecaster(self._world, EMBEDDED_WORLD_MODEL)
+        else:
+            forecaster = runtime.load_forecaster(settings.world_model)
+        expert = runtime.load_action_expert(settings.action_expert, robot, allow_blind=True)
         self._loop = ClosedLoop(
             self._world,
             runtime.make_selector(),

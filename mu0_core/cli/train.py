@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
     parser.add_argument("--batch-size", type=int, help="observations per update")
     parser.add_argument("--learning-rate", type=float, help="peak learning rate")
-    parser.add_argument("--max-slots", type=int,
-                        help="world-model: frames with cached backbone features")  # fmt: skip
+    parser.add_argument("--max-snapshots", type=int,
+                        help="world-model: pictures with cached backbone features")  # fmt: skip
     parser.add_argument("--world-model", type=Path,
                         help="action-expert: finished output folder of mu0 train world-model, "
                         "whose forecasts are trained on; without it true traces are")  # fmt: skip
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         if args.threads < 1:
             raise ConfigError(f"--threads {args.threads} must be at least 1")
         torch.set_num_threads(args.threads)
-    other = {"world-model": ("world_model", "no_traces"), "action-expert": ("max_slots",)}
+    other = {"world-model": ("world_model", "no_traces"), "action-expert": ("max_snapshots",)}
     for name in other[args.what]:
         if getattr(args, name):
             raise ConfigError(f"--{name.replace('_', '-')} does not apply to {args.what}")
@@ -76,8 +76,8 @@ def _world_model(args, budget, provenance, bars):
 
     settings = WorldModelRun(budget)
     features = settings.features
-    if args.max_slots is not None:
-        features = replace(features, max_slots=args.max_slots)
+    if args.max_snapshots is not None:
+        features = replace(features, max_snapshots=args.max_snapshots)
     settings = replace(settings, features=features, **_overridden(settings, args))
     return train_world_model(args.data, args.out, settings, provenance, bars)
 

@@ -17,8 +17,8 @@ from mu0_core.evaluation.held_out import to_metres, true_future
 from mu0_core.evaluation.overlay import draw_forecast, draw_paths
 from mu0_core.geometry import camera
 from mu0_core.inference.protocols import QueryPointSelector, TraceForecaster
-from mu0_core.simulation.expert import CONTROL_PERIOD_S, ScriptedExpert
-from mu0_core.simulation.recorder import MAX_STEPS
+from mu0_core.simulation.expert import CONTROL_PERIOD_S, plan_round
+from mu0_core.simulation.recorder import MAX_ROUNDS
 from mu0_core.simulation.rollout import TipServo
 from mu0_core.simulation.tracks import body_tracks
 from mu0_core.simulation.world import TableWorld
@@ -103,14 +103,15 @@ def demonstrate(
 
 def _run_expert(world: TableWorld, task: str) -> tuple[np.ndarray, bool]:
     """Return body poses (K + 1, bodies, 4, 4) of a demonstration from here, and its success."""
-    expert, servo = ScriptedExpert(world, task), TipServo(world)
-    poses = [world.body_poses()]
+    servo, poses = TipServo(world), [world.body_poses()]
     try:
-        for _ in range(MAX_STEPS):
-            servo.move(*expert.step(), CONTROL_PERIOD_S)
-            poses.append(world.body_poses())
-            if expert.done:
-                break
+        for _ in range(MAX_ROUNDS):
+            planned = plan_round(world, task, world.layout.targets[task])
+            if planned.over:
+                return np.array(poses), world.success(task)
+            for command, opening in zip(planned.tip_m, planned.opening_m, strict=True):
+                servo.move(command, opening, CONTROL_PERIOD_S)
+                poses.append(world.body_poses())
     except KinematicsError:
-        return np.array(poses), False
-    return np.array(poses), expert.done and world.success(task)
+        pass
+    return np.array(poses), False

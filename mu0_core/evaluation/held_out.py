@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mu0_core.geometry import camera
-from mu0_core.simulation.recorder import RecordedFrame, RecorderSettings, Recording, record
+from mu0_core.simulation.recorder import RecordedFrame, Recording, record
 from mu0_core.simulation.tasks import TASKS
 from mu0_core.simulation.tracks import body_tracks
 from mu0_core.simulation.world import TableWorld
@@ -17,7 +17,6 @@ from mu0_core.training.retarget import RetargetSettings, retarget
 from mu0_core.types import CameraIntrinsics, QueryPoints, RgbdFrame
 
 HORIZON = 32
-_FRAMES_PER_EPISODE = 3
 _MOVING = 0.02  # in (u, v, z)
 
 
@@ -42,17 +41,15 @@ class HeldOutSample:
 
 
 def episode_samples(first_seed: int, episodes: int) -> Iterator[HeldOutSample]:
-    """Yield frames of undisturbed scripted demonstrations, tasks in turn."""
-    settings = RecorderSettings(disturb_probability=0.0, relocate_probability=0.0)
+    """Yield what is seen before each round of scripted demonstrations, tasks in turn."""
     names = list(TASKS)
     world = TableWorld()
     try:
         for seed in range(first_seed, first_seed + episodes):
-            recording = record(world, names[seed % len(names)], seed, settings)
+            recording = record(world, names[seed % len(names)], seed)
             if recording is None:
                 continue
-            every = max(1, len(recording.frames) // _FRAMES_PER_EPISODE)
-            for frame in recording.frames[::every]:
+            for frame in recording.frames:
                 tracks = body_tracks(
                     frame.query,
                     frame.query_body,

@@ -57,9 +57,11 @@ def load_forecaster(
 
 
 def load_action_expert(
-    model_id: str, robot: RobotDescription, device: str = "cpu"
+    model_id: str, robot: RobotDescription, device: str = "cpu", *, allow_blind: bool = False
 ) -> TraceActionExpert:
     """Load an action expert by id for an arm; it must have been trained for that arm.
+
+    ``allow_blind`` accepts one that was trained without traces, to compare with.
 
     Raises:
         UnknownModelError, ModelError, MissingWeightsError, ConfigError: see the messages.
@@ -72,7 +74,8 @@ def load_action_expert(
     if config.robot != robot.name:
         raise ConfigError(f"model {model_id} was trained for {config.robot!r}, not {robot.name!r}")
     policy = load_policy(folder, config)
-    return TraceActionExpert(policy, _instruction_encoder(config), robot, model_id)
+    encoder = _instruction_encoder(config)
+    return TraceActionExpert(policy, encoder, robot, model_id, allow_blind=allow_blind)
 
 
 def load_policy(folder: Path, config: TracePolicyConfig) -> TracePolicy:

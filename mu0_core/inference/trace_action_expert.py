@@ -13,13 +13,14 @@ import torch
 
 from mu0_core.action_expert import motion_features as features
 from mu0_core.action_expert.trace_policy import TracePolicy
-from mu0_core.errors import ConfigError, NonFiniteOutputError
+from mu0_core.errors import ConfigError, KinematicsError, NonFiniteOutputError
 from mu0_core.geometry import se3
 from mu0_core.inference.language import InstructionEncoder
 from mu0_core.robot.description import RobotDescription
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.types import ActionChunk, Proprioception, TraceForecast
 
+_FEWEST_STEPS = 4
 _WORKSPACE_MARGIN_M = 0.01  # proposals stay this far inside, so that smoothing does not leave it
 
 
@@ -31,6 +32,7 @@ class TraceActionExpert:
         language: encoder of the frozen backbone that the policy was trained with.
         robot: the arm to command.
         model_id: name under which chunks are signed.
+        allow_blind: accept a policy that was trained without traces, to compare with.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class TraceActionExpert:
         language: InstructionEncoder,
         robot: RobotDescription,
         model_id: str,
+        *,
+        allow_blind: bool = False,
     ) -> None:
-        if not policy.config.use_trace:
+        if not policy.config.use_trace and not allow_blind:
             raise ConfigError(f"model {model_id} was trained without traces (an ablation)")
         self.policy, self.model_id, self.robot = policy, model_id, robot
         self._language = language
@@ -60,8 +64,10 @@ class TraceActionExpert:
     ) -> ActionChunk:
         """Return a chunk of joint positions that starts at ``start_ns``.
 
+        A chunk that leads out of reach is cut off before the first step that is.
+
         Raises:
-            KinematicsError: a tip position is out of reach.
+            KinematicsError: so few steps can be reached that nothing is gained by moving.
             NonFiniteOutputError: the policy produced NaN or infinity.
         """
         config = self.policy.config
@@ -78,20 +84,26 @@ class TraceActionExpert:
                 self.robot.workspace_min_m + _WORKSPACE_MARGIN_M,
                 self.robot.workspace_max_m - _WORKSPACE_MARGIN_M,
             )
-            seed_rad = self._kinematics.inverse(pose, seed_rad)
+            try:
+                seed_rad = self._kinematics.inverse(pose, seed_rad)
+            except KinematicsError:
+                if len(joints) < _FEWEST_STEPS:
+                    raise
+                break
             joints.append(seed_rad)
+        opening = offsets[: len(joints), 3]
         gripper = self.robot.gripper
         half_open = (gripper.open_m + gripper.closed_m) / 2
         return ActionChunk(
             joint_names=self.robot.arm_joints,
             positions_rad=np.array(joints),
-            gripper_m=np.where(offsets[:, 3] > half_open, gripper.open_m, gripper.closed_m),
+            gripper_m=np.where(opening > half_open, gripper.open_m, gripper.closed_m),
             step_period_s=config.step_period_s,
             observation_ns=min(forecast.stamp_ns, proprioception.stamp_ns),
             start_ns=start_ns,
             sequence=sequence,
             trace_sequence=forecast.sequence,
-            execute_steps=config.execute_steps,
+            execute_steps=min(config.execute_steps, len(joints)),
             model_id=self.model_id,
         )
 
@@ -105,16 +117,19 @@ class TraceActionExpert:
     ) -> np.ndarray:
         """Return tip offsets and openings (T, 4) in metres."""
         config = self.policy.config
-        kept = slice(0, config.max_points)
-        control = se3.apply(T_base_camera, forecast.control_points[kept].astype(float)) - tip_m
-        points, splines = _tensor(control[:, 0]), _tensor(control)
-        motion = features.motion_features(points, splines, _tensor(forecast.valid_until[kept]))
-        motion_valid = torch.ones(motion.shape[:2], dtype=torch.bool)
         state = features.state_features(
             _tensor(tip_m), torch.tensor([opening_m], dtype=torch.float32), self.robot.gripper.open_m
         )
-        carried = features.carried_motion(points, splines, motion_valid)
-        state = torch.cat([state, carried], dim=-1)
+        motion = motion_valid = None
+        if config.use_trace:
+            kept = slice(0, config.max_points)
+            control = se3.apply(T_base_camera, forecast.control_points[kept].astype(float)) - tip_m
+            points, splines = _tensor(control[:, 0]), _tensor(control)
+            ends = _tensor(forecast.valid_until[kept])
+            motion = features.motion_features(points, splines, ends)
+            motion_valid = torch.ones(motion.shape[:2], dtype=torch.bool)
+            carried = features.carried_motion(points, splines, motion_valid)
+            state = torch.cat([state, carried], dim=-1)
         z = self._language(forecast.instruction)
         cache, valid = self.policy.prefix(
             z,

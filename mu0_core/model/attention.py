@@ -45,12 +45,16 @@ def attend(
     Returns:
         (B, T, A·c) in the dtype of ``value``.
     """
-    out = F.scaled_dot_product_attention(
-        query.to(value.dtype).transpose(1, 2),
-        key.to(value.dtype).transpose(1, 2),
-        value.transpose(1, 2),
-        attn_mask=None if mask is None else mask[:, None],
-        is_causal=causal,
-        enable_gqa=query.shape[2] != key.shape[2],
-    )
-    return out.transpose(1, 2).flatten(2)
+    dtype = value.dtype
+    if torch.is_autocast_enabled("cpu") and value.device.type == "cpu":
+        dtype = torch.float32  # the backward pass of the bfloat16 kernel takes five times as long
+    with torch.autocast("cpu", enabled=False):
+        out = F.scaled_dot_product_attention(
+            query.to(dtype).transpose(1, 2),
+            key.to(dtype).transpose(1, 2),
+            value.to(dtype).transpose(1, 2),
+            attn_mask=None if mask is None else mask[:, None],
+            is_causal=causal,
+            enable_gqa=query.shape[2] != key.shape[2],
+        )
+    return out.transpose(1, 2).flatten(2).to(value.dtype)

@@ -1,195 +1,247 @@
 # SPDX-License-Identifier: Apache-2.0
 """A scripted expert that solves every task from any state, for demonstrations.
 
-It is a closed loop over the true state: each control step it derives the stage from where things
-are (not from a clock), so it recovers by itself after it is disturbed: a lost cube is picked up
-again, a closed gripper is opened first. Positions are of the tip in the base frame.
+It works in rounds, as the learned loop does: look at a table at rest, plan a way, follow the first
+part of it, look again. A plan depends on nothing but what is there to see (where things are and how
+far the fingers are open), so a policy without memory can learn it, and a lost cube is picked up
+again. Where precision matters, above a cube, a goal or the button, a round ends, so that the next
+one starts from a fresh look. Positions are of the tip in the base frame.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol
+
 import numpy as np
 
 from mu0_core.simulation import scene
-from mu0_core.simulation.world import TableWorld
+from mu0_core.simulation.layout import PUSH_DISTANCE_M, Layout
 
 CONTROL_PERIOD_S = 0.1
+ROUND_STEPS = 24
 SPEED_M_S = 0.28
 ACCELERATION_M_S2 = 1.2
-TRAVEL_HEIGHT_M = 0.14
 OPEN_M, CLOSED_M = 0.08, 0.0
-_NEAR_M = 0.008
-_GRASP_STEPS, _RELEASE_STEPS = 3, 3
+TRAVEL_HEIGHT_M = 0.14
+HOVER_M = 0.09  # over a cube before it is grasped
+BEHIND_M = 0.05  # from the tip of the closed fingers to the cube that they are to push
+PUSH_HEIGHT_M = 0.022
+APPROACH_HEIGHT_M = 0.085  # of the closed fingers, before they push or press
+PARKED_HEIGHT_M = 0.17
+FINGER_HALF_M = 0.026  # from the tip to the side of the closed fingers
+
+_RELEASED_M, GRIPPED_M = 0.070, 0.062
+_ARRIVED_M, _ARRIVED_M_S = 0.004, 0.10
+_LOW_M = 0.07
+_PARKED_FROM_M = 0.125
 
 
-class ScriptedExpert:
-    """Gives the next tip position and gripper opening for one task of one world.
+class Table(Protocol):
+    """What the expert sees; a `TableWorld`, or its shadow without physics."""
 
-    ``done`` becomes true when the motion is over (achieved and withdrawn).
+    layout: Layout
+
+    def tip_position_m(self) -> np.ndarray:
+        """Return the tip (3,)."""
+
+    def opening_m(self) -> float:
+        """Return the measured finger opening."""
+
+    def cube_position_m(self, index: int) -> np.ndarray:
+        """Return the centre (3,) of a cube."""
+
+    def body_position_m(self, name: str) -> np.ndarray:
+        """Return the position (3,) of a body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waypoint:
+    """A tip position (3,), the opening while going there, and steps to wait there."""
+
+    position_m: np.ndarray
+    opening_m: float
+    wait: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Commands of one round: tip_m (ROUND_STEPS, 3) and opening_m (ROUND_STEPS,).
+
+    ``over`` says that the task is achieved and the arm withdrawn: the commands stand still.
     """
 
-    def __init__(self, world: TableWorld, task: str) -> None:
-        self.world = world
-        self.task = task
-        self.cubes = world.layout.targets[task]
-        self.command_m = world.tip_position_m()
-        self._velocity = np.zeros(3)
-        self.gripper_m = float(world.proprioception().gripper_m > 0.06) * OPEN_M
-        self._closed_steps = 0
-        self._released_steps = 0
-        self._pushing = False
-        self.done = False
+    tip_m: np.ndarray
+    opening_m: np.ndarray
+    over: bool
 
-    def resync(self) -> None:
-        """Start again from the measured state, after somebody else moved the arm."""
-        self.command_m = self.world.tip_position_m()
-        self._velocity[:] = 0.0
-        self._closed_steps = 0
-        self._pushing = False
 
-    def step(self) -> tuple[np.ndarray, float]:
-        """Return the tip command (3,) m and the opening in m for the next control period."""
-        goal, self.gripper_m, hold = self._stage()
-        if not hold:
-            self._advance(goal)
+def plan_round(table: Table, task: str, cubes: tuple[int, ...]) -> Round:
+    """Return what the expert does next, from a table at rest."""
+    if task == "press_button":
+        way = _press(table)
+    elif task in ("push_left", "push_right"):
+        way = _push(table, cubes[0], 1 if task == "push_left" else -1)
+    else:
+        way = _pick_and_place(table, task, cubes)
+    tip, opening = _follow(way, table.tip_position_m(), _wanted_opening(table.opening_m()))
+    return Round(tip, opening, not way)
+
+
+def _wanted_opening(measured_m: float) -> float:
+    return OPEN_M if measured_m > _RELEASED_M else CLOSED_M
+
+
+def _follow(
+    way: list[Waypoint], start_m: np.ndarray, opening_m: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return ROUND_STEPS commands along a way, under the speed and acceleration limits."""
+    position, velocity = start_m.astype(float).copy(), np.zeros(3)
+    tip, opening = np.empty((ROUND_STEPS, 3)), np.empty(ROUND_STEPS)
+    index = waited = 0
+    for step in range(ROUND_STEPS):
+        if index < len(way):
+            opening_m = way[index].opening_m
+            position, velocity = _advance(position, velocity, way[index].position_m)
+            near = np.linalg.norm(way[index].position_m - position) < _ARRIVED_M
+            if near and np.linalg.norm(velocity) < _ARRIVED_M_S:
+                waited += 1
+                if waited > way[index].wait:
+                    index, waited = index + 1, 0
         else:
-            self._velocity[:] = 0.0
-        return self.command_m.copy(), self.gripper_m
+            velocity = np.zeros(3)
+        tip[step], opening[step] = position, opening_m
+    return tip, opening
 
-    def _advance(self, goal: np.ndarray) -> None:
-        """Move the command toward goal under the speed and acceleration limits."""
-        offset = goal - self.command_m
-        distance = float(np.linalg.norm(offset))
-        stopping_speed = np.sqrt(2 * ACCELERATION_M_S2 * 0.7 * max(distance, 0.0))
-        speed = min(SPEED_M_S, stopping_speed, distance / CONTROL_PERIOD_S)
-        wanted = offset / max(distance, 1e-9) * speed
-        change = wanted - self._velocity
-        largest = ACCELERATION_M_S2 * CONTROL_PERIOD_S
-        norm = float(np.linalg.norm(change))
-        self._velocity += change * min(1.0, largest / max(norm, 1e-9))
-        self.command_m = self.command_m + self._velocity * CONTROL_PERIOD_S
 
-    def _stage(self) -> tuple[np.ndarray, float, bool]:
-        """Return goal (3,), opening and whether to stand still."""
-        if self.task == "press_button":
-            return self._press()
-        if self.task in ("push_left", "push_right"):
-            return self._push(1 if self.task == "push_left" else -1)
-        return self._pick_and_place()
+def _advance(
+    position: np.ndarray, velocity: np.ndarray, goal: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    offset = goal - position
+    distance = float(np.linalg.norm(offset))
+    stopping_speed = np.sqrt(2 * ACCELERATION_M_S2 * 0.7 * distance)
+    speed = min(SPEED_M_S, stopping_speed, distance / CONTROL_PERIOD_S)
+    change = offset / max(distance, 1e-9) * speed - velocity
+    largest = ACCELERATION_M_S2 * CONTROL_PERIOD_S
+    velocity = velocity + change * min(1.0, largest / max(float(np.linalg.norm(change)), 1e-9))
+    return position + velocity * CONTROL_PERIOD_S, velocity
 
-    # -- pick and place --------------------------------------------------------------------------
 
-    def _place_position_m(self) -> np.ndarray:
-        world = self.world
-        half = world.layout.cube_half_m[self.cubes[0]]
-        if self.task == "cube_in_bowl":
-            return world.body_position_m("bowl") + (0, 0, 0.05)
-        if self.task == "cube_on_plate":
-            return world.body_position_m("plate") + (0, 0, half + scene.PLATE_HALF_HEIGHT_M + 0.004)
-        base = world.cube_position_m(self.cubes[1])
-        return base + (0, 0, half + world.layout.cube_half_m[self.cubes[1]] + 0.003)
+def _across(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.hypot(*(a - b)[:2]))
 
-    def _pick_and_place(self) -> tuple[np.ndarray, float, bool]:
-        world, tip = self.world, self.world.tip_position_m()
-        cube = world.cube_position_m(self.cubes[0])
-        place = self._place_position_m()
-        if world.success(self.task) or self._released_steps > 0:
-            return self._withdraw(place)
-        opening = world.proprioception().gripper_m
-        between = np.hypot(*(cube - tip)[:2]) < 0.02 and abs(cube[2] - tip[2]) < 0.025
-        held = between and opening < 0.062 and self.gripper_m < 0.04
-        if held:
-            self._closed_steps += 1
-            if self._closed_steps <= _GRASP_STEPS:
-                return self.command_m, CLOSED_M, True
-            return self._carry(tip + (place - cube), tip, cube, place)
-        if between and opening > 0.062 and self.gripper_m < 0.04:
-            return self.command_m, CLOSED_M, True  # still closing
-        self._closed_steps = 0
-        above = np.array([cube[0], cube[1], max(TRAVEL_HEIGHT_M, cube[2] + 0.08)])
-        if opening < 0.07:  # let go and get clear first
-            clear = tip[2] > cube[2] + 0.06
-            return (above if clear else np.array([*tip[:2], cube[2] + 0.09])), OPEN_M, False
-        aligned = np.hypot(*(cube - tip)[:2]) < _NEAR_M
-        grasp = np.array([cube[0], cube[1], max(cube[2] - 0.004, 0.016)])
-        if aligned or (np.hypot(*(cube - tip)[:2]) < 0.014 and tip[2] < cube[2] + 0.05):
-            if np.linalg.norm(tip - grasp) < _NEAR_M:
-                return self.command_m, CLOSED_M, True
-            return grasp, OPEN_M, False
-        low = tip[2] < cube[2] + 0.055
-        if low and np.hypot(*(cube - tip)[:2]) > 0.03:
-            return np.array([*tip[:2], above[2]]), OPEN_M, False
-        return above, OPEN_M, False
 
-    def _carry(
-        self, goal: np.ndarray, tip: np.ndarray, cube: np.ndarray, place: np.ndarray
-    ) -> tuple[np.ndarray, float, bool]:
-        across = float(np.hypot(*(place - cube)[:2]))
-        travel = max(TRAVEL_HEIGHT_M, place[2] + 0.05)
-        if across < 0.010:
-            if cube[2] - place[2] < _NEAR_M:
-                self._released_steps = 1
-                return self.command_m, OPEN_M, True
-            return goal, CLOSED_M, False
-        if cube[2] < place[2] + 0.02 and across > 0.02 and cube[2] < travel - 0.03:
-            return np.array([*tip[:2], travel]), CLOSED_M, False
-        return np.array([goal[0], goal[1], travel]), CLOSED_M, False
+def _at(position: np.ndarray, height_m: float) -> np.ndarray:
+    return np.array([position[0], position[1], height_m])
 
-    def _withdraw(self, place: np.ndarray) -> tuple[np.ndarray, float, bool]:
-        tip = self.world.tip_position_m()
-        self._released_steps += 1
-        if self._released_steps <= _RELEASE_STEPS:
-            return self.command_m, OPEN_M, True
-        goal = np.array([self.command_m[0], self.command_m[1], max(0.17, place[2] + 0.12)])
-        if tip[2] > goal[2] - 0.01:
-            if self.world.success(self.task):
-                self.done = True
-            else:
-                self._released_steps = 0  # it fell off: try again
-        return goal, OPEN_M, False
 
-    # -- push and press --------------------------------------------------------------------------
+# -- pick and place ------------------------------------------------------------------------------
 
-    def _push(self, side: int) -> tuple[np.ndarray, float, bool]:
-        world, tip = self.world, self.world.tip_position_m()
-        index = self.cubes[0]
-        cube, half = world.cube_position_m(index), world.layout.cube_half_m[index]
-        start_y = world.layout.cube_xy_m[index][1]
-        moved = (cube[1] - start_y) * side
-        low = 0.022
-        if moved > 0.105 or self._released_steps > 0:
-            self._released_steps += 1
-            goal = np.array([self.command_m[0], self.command_m[1], 0.17])
-            if self._released_steps <= 2:
-                return self.command_m, CLOSED_M, True
-            if tip[2] > 0.16:
-                self.done = True
-            return goal, CLOSED_M, False
-        behind_y = cube[1] - side * (half + 0.045)
-        gap = (cube[1] - tip[1]) * side  # positive: the tip is behind the cube
-        in_line = abs(tip[0] - cube[0]) < 0.012
-        if tip[2] < 0.05 and in_line and gap > half:
-            goal_y = start_y + side * (0.112 - half - 0.012)
-            return np.array([cube[0], goal_y + side * 0.03, low]), CLOSED_M, False
-        over = np.hypot(tip[0] - cube[0], tip[1] - behind_y) < 0.012
-        if over:
-            return np.array([cube[0], behind_y, low]), CLOSED_M, False
-        if tip[2] < 0.09:
-            return np.array([tip[0], tip[1], 0.12]), CLOSED_M, False
-        return np.array([cube[0], behind_y, 0.12]), CLOSED_M, False
 
-    def _press(self) -> tuple[np.ndarray, float, bool]:
-        world, tip = self.world, self.world.tip_position_m()
-        button = world.body_position_m("button")
-        top = 2 * scene.BUTTON_HOUSING_M[2] + 0.024
-        if world.button_was_pressed:
-            self._released_steps += 1
-            if tip[2] > 0.15:
-                self.done = True
-            return np.array([button[0], button[1], 0.17]), CLOSED_M, False
-        if np.hypot(*(button - tip)[:2]) < 0.008:
-            return np.array([button[0], button[1], top - 0.022]), CLOSED_M, False
-        height = max(0.11, min(tip[2], 0.14))
-        if tip[2] < 0.09:
-            return np.array([tip[0], tip[1], 0.12]), CLOSED_M, False
-        return np.array([button[0], button[1], height]), CLOSED_M, False
+def place_position_m(table: Table, task: str, cubes: tuple[int, ...]) -> np.ndarray:
+    """Return where the centre of the cube is let go."""
+    half = table.layout.cube_half_m[cubes[0]]
+    if task == "cube_in_bowl":
+        return table.body_position_m("bowl") + (0, 0, 0.05)
+    if task == "cube_on_plate":
+        height = half + scene.PLATE_HALF_HEIGHT_M + 0.004
+        return table.body_position_m("plate") + (0, 0, height)
+    height = half + table.layout.cube_half_m[cubes[1]] + 0.003
+    return table.cube_position_m(cubes[1]) + (0, 0, height)
+
+
+def holds(table: Table, cube: int) -> bool:
+    """Say whether the fingers are closed on a cube."""
+    offset = table.cube_position_m(cube) - table.tip_position_m()
+    between = np.hypot(*offset[:2]) < 0.022 and abs(offset[2]) < 0.025
+    return bool(between and table.opening_m() < GRIPPED_M)
+
+
+def _pick_and_place(table: Table, task: str, cubes: tuple[int, ...]) -> list[Waypoint]:
+    tip, cube = table.tip_position_m(), table.cube_position_m(cubes[0])
+    place = place_position_m(table, task, cubes)
+    above_place = _at(place, max(TRAVEL_HEIGHT_M, place[2] + HOVER_M))
+    if holds(table, cubes[0]):
+        grip = tip - cube  # the cube, not the tip, goes to its place
+        if _across(cube, place) < 0.03:
+            return [
+                Waypoint(_at(place + grip, tip[2]), CLOSED_M),
+                Waypoint(place + grip, CLOSED_M),
+                Waypoint(place + grip, OPEN_M, wait=3),
+                Waypoint(_at(place + grip, above_place[2]), OPEN_M),
+            ]
+        way = [] if tip[2] > above_place[2] - 0.03 else [Waypoint(_at(tip, above_place[2]), CLOSED_M)]
+        return [*way, Waypoint(above_place + (*grip[:2], 0), CLOSED_M)]
+    if _placed(task, cube, place):
+        clear = tip[2] > cube[2] + 0.07 or _across(tip, cube) > 0.06
+        return [] if clear else [Waypoint(_at(tip, above_place[2]), OPEN_M)]
+    return _pick(table, cube, above_place)
+
+
+def _placed(task: str, cube: np.ndarray, place: np.ndarray) -> bool:
+    """Say whether a cube that is not held lies where it should."""
+    across = {"cube_in_bowl": 0.045, "cube_on_plate": 0.062, "stack_cubes": 0.028}[task]
+    lowest = -0.06 if task == "cube_in_bowl" else -0.012
+    return _across(cube, place) < across and lowest < cube[2] - place[2] < 0.012
+
+
+def _pick(table: Table, cube: np.ndarray, above_place: np.ndarray) -> list[Waypoint]:
+    tip, opening = table.tip_position_m(), table.opening_m()
+    hover = _at(cube, cube[2] + HOVER_M)
+    if opening > _RELEASED_M and _across(tip, cube) < 0.03 and tip[2] < hover[2] + 0.04:
+        grasp = _at(cube, max(cube[2] - 0.004, 0.016))
+        aside = _across(tip, cube) > 0.008
+        return [
+            *([Waypoint(_at(cube, max(tip[2], cube[2] + 0.06)), OPEN_M)] if aside else []),
+            Waypoint(grasp, OPEN_M),
+            Waypoint(grasp, CLOSED_M, wait=4),
+            Waypoint(_at(grasp, above_place[2]), CLOSED_M),
+            Waypoint(above_place, CLOSED_M),
+        ]
+    way = []
+    if tip[2] < hover[2] - 0.02:
+        way.append(Waypoint(_at(tip, hover[2]), OPEN_M if opening > _RELEASED_M else CLOSED_M))
+    if opening <= _RELEASED_M:
+        way.append(Waypoint(way[-1].position_m if way else tip, OPEN_M, wait=2))
+    return [*way, Waypoint(hover, OPEN_M)]
+
+
+# -- push and press ------------------------------------------------------------------------------
+
+
+def _push(table: Table, index: int, side: int) -> list[Waypoint]:
+    tip, cube = table.tip_position_m(), table.cube_position_m(index)
+    closed = table.opening_m() < 0.02
+    if closed and _across(tip, cube) < 0.05 and tip[2] > _PARKED_FROM_M:
+        return []
+    half = table.layout.cube_half_m[index]
+    behind = cube - (0, side * (half + BEHIND_M), 0)
+    if closed and _across(tip, behind) < 0.025 and tip[2] < _PARKED_FROM_M:
+        end = cube + (0, side * (PUSH_DISTANCE_M - half - FINGER_HALF_M), 0)
+        return [
+            Waypoint(_at(behind, PUSH_HEIGHT_M), CLOSED_M),
+            Waypoint(_at(end, PUSH_HEIGHT_M), CLOSED_M),
+            Waypoint(_at(end, 0.075), CLOSED_M),
+            Waypoint(_at(cube + (0, side * PUSH_DISTANCE_M, 0), PARKED_HEIGHT_M), CLOSED_M),
+        ]
+    return [*_rise(tip), Waypoint(_at(behind, APPROACH_HEIGHT_M), CLOSED_M, wait=1)]
+
+
+def _press(table: Table) -> list[Waypoint]:
+    tip, button = table.tip_position_m(), table.body_position_m("button")
+    closed = table.opening_m() < 0.02
+    top = 2 * scene.BUTTON_HOUSING_M[2] + 0.024
+    if closed and _across(tip, button) < 0.025 and tip[2] > _PARKED_FROM_M:
+        return []
+    if closed and _across(tip, button) < 0.025:
+        aside = _across(tip, button) > 0.008
+        return [
+            *([Waypoint(_at(button, max(tip[2], APPROACH_HEIGHT_M)), CLOSED_M)] if aside else []),
+            Waypoint(_at(button, top - 0.022), CLOSED_M, wait=1),
+            Waypoint(_at(button, PARKED_HEIGHT_M), CLOSED_M),
+        ]
+    return [*_rise(tip), Waypoint(_at(button, APPROACH_HEIGHT_M), CLOSED_M, wait=1)]
+
+
+def _rise(tip: np.ndarray) -> list[Waypoint]:
+    return [Waypoint(_at(tip, APPROACH_HEIGHT_M), CLOSED_M)] if tip[2] < _LOW_M else []

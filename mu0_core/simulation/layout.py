@@ -115,12 +115,32 @@ def sample_layout(seed: int) -> Layout:
     )
 
 
+def possible_targets(layout: Layout) -> dict[str, list[tuple[int, ...]]]:
+    """Return for each task all cubes, or ordered pairs of cubes, that it can be about."""
+    single = [(k,) for k in range(3)]
+    xy = np.vstack([layout.cube_xy_m, layout.bowl_xy_m, layout.plate_xy_m, layout.button_xy_m])
+    radii = _radii()
+    lanes = {s: [(k,) for k in range(3) if _lane_free(xy, radii, k, s)] for s in (1, -1)}
+    return {
+        "cube_in_bowl": single,
+        "cube_on_plate": single,
+        "stack_cubes": [(a, b) for a in range(3) for b in range(3) if a != b],
+        "push_left": lanes[1],
+        "push_right": lanes[-1],
+        "press_button": [()],
+    }
+
+
+def _radii() -> np.ndarray:
+    return np.array([_RADII_M["cube"]] * 3 + [_RADII_M[k] for k in ("bowl", "plate", "button")])
+
+
 def _place(rng: np.random.Generator) -> tuple[np.ndarray, int, int] | None:
     """Try to place three cubes, bowl, plate and button; None if something is in the way.
 
     Returns positions (6, 2) and the cubes that may be pushed left (+y) and right (-y).
     """
-    radii = np.array([_RADII_M["cube"]] * 3 + [_RADII_M[k] for k in ("bowl", "plate", "button")])
+    radii = _radii()
     xy = np.zeros((6, 2))
     for index in (3, 4, 5, 0, 1, 2):
         done = [3, 4, 5, 0, 1, 2][: [3, 4, 5, 0, 1, 2].index(index)]

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Record demonstrations of the scripted expert, with disturbances it recovers from.
+"""Record demonstrations of the scripted expert with physics: what evaluation compares with.
 
 A `Recording` holds what a robot would have seen and done, and the exact poses of all bodies, from
-which tracks of any pixel follow (`tracks`). Frames are kept only where the rest of the episode is
-undisturbed, so every kept frame has a true future.
+which tracks of any pixel follow (`tracks`). Training reads `snapshot`s instead.
 """
 
 from __future__ import annotations
@@ -14,17 +13,18 @@ import numpy as np
 
 from mu0_core.errors import KinematicsError, NoQueryPointsError
 from mu0_core.inference.keypoints import PlaneSelector
-from mu0_core.simulation.expert import CONTROL_PERIOD_S, ScriptedExpert
+from mu0_core.simulation import expert
 from mu0_core.simulation.rollout import TipServo
 from mu0_core.simulation.world import TableWorld
 from mu0_core.types import CameraIntrinsics, QueryPoints
 
-MAX_STEPS = 150
+MAX_ROUNDS = 8
+_REST_S = 0.2  # behind each round, before the next look
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedFrame:
-    """One kept camera frame: step index, images, query points and the body under each point."""
+    """A look before a round: step index, images, query points and the body under each point."""
 
     step: int
     rgb: np.ndarray
@@ -35,7 +35,7 @@ class RecordedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A successful demonstration; arrays over control steps of `CONTROL_PERIOD_S` (K steps).
+    """A successful demonstration; arrays over control steps (K steps).
 
     Attributes:
         tip_m: (K, 3) measured tip before the step; command_m: (K, 3) commanded for the step.
@@ -57,56 +57,31 @@ class Recording:
     frames: tuple[RecordedFrame, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RecorderSettings:
-    """How demonstrations are recorded."""
-
-    frame_every: int = 4
-    max_points: int = 32
-    disturb_probability: float = 0.5
-    relocate_probability: float = 0.4
-    drop_probability: float = 0.3
-
-
-def record(
-    world: TableWorld, task: str, seed: int, settings: RecorderSettings | None = None
-) -> Recording | None:
-    """Record one demonstration; None when the expert failed or ran out of reach or time."""
-    settings = settings or RecorderSettings()
-    rng = np.random.default_rng([seed, 7])
+def record(world: TableWorld, task: str, seed: int, max_points: int = 32) -> Recording | None:
+    """Record one demonstration; None when the expert failed or ran out of reach or rounds."""
     world.reset(seed)
-    expert, servo = ScriptedExpert(world, task), TipServo(world)
-    selector = PlaneSelector()
+    servo, selector = TipServo(world), PlaneSelector()
+    rows: list[tuple] = []
+    frames: list[RecordedFrame] = []
+    over = False
     try:
-        if rng.random() < settings.relocate_probability:
-            _relocate(world, servo, expert, rng)
-        disturb_at = (
-            int(rng.integers(4, 40)) if rng.random() < settings.disturb_probability else None
-        )
-        rows: list[tuple] = []
-        frames: list[RecordedFrame] = []
-        phase = int(rng.integers(settings.frame_every))
-        for step in range(MAX_STEPS):
-            if step == disturb_at:
-                _disturb(world, servo, expert, rng, settings.drop_probability)
-                rows.clear()
-                frames.clear()
-            here = len(rows)
-            if here % settings.frame_every == phase:
-                frame = _keep_frame(world, selector, here, settings.max_points)
-                if frame is not None:
-                    frames.append(frame)
-            state = world.proprioception()
-            before = (world.tip_position_m(), state.positions_rad, state.gripper_m, world.body_poses())
-            command, opening = expert.step()
-            servo.move(command, opening, CONTROL_PERIOD_S)
-            rows.append((*before, command, opening))
-            if expert.done:
+        for _ in range(MAX_ROUNDS):
+            frame = _keep_frame(world, selector, len(rows), max_points)
+            if frame is not None:
+                frames.append(frame)
+            planned = expert.plan_round(world, task, world.layout.targets[task])
+            over = planned.over
+            if over:
                 break
+            for command, opening in zip(planned.tip_m, planned.opening_m, strict=True):
+                rows.append((*_measured(world), command, opening))
+                servo.move(command, opening, expert.CONTROL_PERIOD_S)
+            world.step(_REST_S)
     except KinematicsError:
         return None
-    if not expert.done or not world.success(task) or not frames:
+    if not over or not world.success(task) or not frames:
         return None
+    frames = [frame for frame in frames if frame.step < len(rows)]
     tip, joints, gripper, poses, command, opening = (np.array(x) for x in zip(*rows))
     return Recording(
         seed=seed,
@@ -124,6 +99,11 @@ def record(
     )
 
 
+def _measured(world: TableWorld) -> tuple:
+    joints = world.proprioception().positions_rad
+    return world.tip_position_m(), joints, world.opening_m(), world.body_poses()
+
+
 def _keep_frame(
     world: TableWorld, selector: PlaneSelector, step: int, max_points: int
 ) -> RecordedFrame | None:
@@ -135,37 +115,3 @@ def _keep_frame(
     bodies = world.render_body_ids()
     pixel = query.uv_px.astype(int)
     return RecordedFrame(step, frame.rgb, frame.depth_m, query, bodies[pixel[:, 1], pixel[:, 0]])
-
-
-def _relocate(
-    world: TableWorld, servo: TipServo, expert: ScriptedExpert, rng: np.random.Generator
-) -> None:
-    """Start from anywhere above the table, with the fingers open or closed."""
-    goal = np.array([rng.uniform(0.33, 0.62), rng.uniform(-0.27, 0.27), rng.uniform(0.11, 0.30)])
-    opening = float(rng.choice([0.0, 0.08]))
-    start = world.tip_position_m()
-    for share in np.linspace(0.15, 1.0, 7):
-        servo.move(start + (goal - start) * share, opening, 0.2)
-    expert.gripper_m = opening
-    expert.resync()
-
-
-def _disturb(
-    world: TableWorld,
-    servo: TipServo,
-    expert: ScriptedExpert,
-    rng: np.random.Generator,
-    drop_probability: float,
-) -> None:
-    """Push the tip aside by some centimetres; sometimes open the fingers."""
-    offset = rng.uniform(-1, 1, 3) * (0.06, 0.06, 0.05)
-    start = world.tip_position_m()
-    goal = start + offset
-    goal[2] = np.clip(goal[2], max(0.018, start[2] - 0.02), 0.32)
-    opening = expert.gripper_m
-    if rng.random() < drop_probability:
-        opening = 0.08 - opening
-    for share in np.linspace(0.25, 1.0, 4):
-        servo.move(start + (goal - start) * share, opening, 0.15)
-    expert.gripper_m = opening
-    expert.resync()

@@ -57,7 +57,7 @@ def build_model(robot: RobotDescription) -> mujoco.MjModel:
     objects = {"contype": _OBJECT_BIT, "conaffinity": _ROBOT_BIT | _OBJECT_BIT}
     world.add_geom(
         name="table", type=mujoco.mjtGeom.mjGEOM_BOX, pos=(0.45, 0, -0.02), size=(0.65, 0.75, 0.02),
-        friction=(0.8, 0.005, 0.0001), **objects,
+        friction=(0.5, 0.005, 0.0001), **objects,
     )
     world.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=(0, 0, -0.75), size=(4, 4, 0.1),
@@ -68,7 +68,7 @@ def build_model(robot: RobotDescription) -> mujoco.MjModel:
         body.add_freejoint(name=f"{name}_joint")
         body.add_geom(
             name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=(CUBE_HALF_M,) * 3, mass=0.06,
-            friction=(1.1, 0.01, 0.0002), condim=4, **objects,
+            friction=(0.5, 0.01, 0.0002), condim=4, **objects,  # more would tip it over when pushed
         )
     _add_bowl(world, objects)
     plate = world.add_body(name="plate", pos=(0.5, -0.2, 0.01))

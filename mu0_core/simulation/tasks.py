@@ -30,9 +30,11 @@ class Task:
     templates: tuple[str, ...]
     achieved: Callable[[TableWorld, tuple[int, ...]], bool]
 
-    def instruction(self, layout: Layout, variant: int = 0) -> str:
-        """Return the sentence for this layout in one of the wordings."""
-        words = [layout.colours[k] for k in layout.targets[self.name]]
+    def instruction(
+        self, layout: Layout, variant: int = 0, cubes: tuple[int, ...] | None = None
+    ) -> str:
+        """Return the sentence in one of the wordings; about ``cubes``, or the layout's targets."""
+        words = [layout.colours[k] for k in (layout.targets[self.name] if cubes is None else cubes)]
         return self.templates[variant % len(self.templates)].format(*words)
 
 

@@ -113,6 +113,29 @@ class TableWorld:
         data.time = 0.0
         self.button_was_pressed = False
 
+    def pose(
+        self,
+        positions_rad: np.ndarray,
+        opening_m: float,
+        cubes_m: np.ndarray,
+        cube_yaw_rad: np.ndarray,
+    ) -> None:
+        """Put arm, fingers and cubes somewhere, at rest, without any physics in between.
+
+        Args:
+            positions_rad: (A,) joints; opening_m: between the fingers.
+            cubes_m: (3, 3) centres; cube_yaw_rad: (3,).
+        """
+        data = self._data
+        data.qpos[self._arm_qpos] = positions_rad
+        data.qpos[self._finger_qpos] = opening_m / self.robot.gripper.opening_per_joint_m
+        for name, centre, yaw in zip(scene.CUBES, cubes_m, cube_yaw_rad, strict=True):
+            self._place(name, tuple(centre), float(yaw))
+        data.qvel[:] = 0.0
+        self.command_arm(positions_rad)
+        self.command_gripper(opening_m)
+        mujoco.mj_forward(self._model, data)
+
     def _place(self, name: str, position_m: tuple[float, ...], yaw_rad: float) -> None:
         address = self._qpos(f"{name}_joint")
         quat_wxyz = (np.cos(yaw_rad / 2), 0, 0, np.sin(yaw_rad / 2))
@@ -169,7 +192,7 @@ class TableWorld:
         return Proprioception(
             positions_rad=self._data.qpos[self._arm_qpos].copy(),
             velocities_rad_s=self._data.qvel[self._arm_dof].copy(),
-            gripper_m=float(np.clip(self._data.qpos[self._finger_qpos].sum(), 0.0, None)),
+            gripper_m=self.opening_m(),
             stamp_ns=self.stamp_ns,
         )
 
@@ -249,6 +272,10 @@ class TableWorld:
     def cube_position_m(self, index: int) -> np.ndarray:
         """Return the centre (3,) of a cube."""
         return self.body_position_m(scene.CUBES[index])
+
+    def opening_m(self) -> float:
+        """Return the measured opening between the fingers."""
+        return float(np.clip(self._data.qpos[self._finger_qpos].sum(), 0.0, None))
 
     def cube_speed_m_s(self, index: int) -> float:
         """Return the linear speed of a cube."""

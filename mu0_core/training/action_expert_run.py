@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From recordings and a trained world model to a trained action expert; continues when rerun."""
+"""From snapshots and a trained world model to a trained action expert; continues when rerun."""
 
 from __future__ import annotations
 
@@ -48,16 +48,9 @@ class ActionExpertRun:
     batch: ActionExpertSettings = field(default_factory=ActionExpertSettings)
     loop: LoopSettings = ACTION_EXPERT_LOOP
 
-    def __post_init__(self) -> None:
-        if self.policy.chunk_size != self.slots.chunk_size:
-            raise ConfigError(
-                f"policy.chunk_size {self.policy.chunk_size} differs from slots.chunk_size "
-                f"{self.slots.chunk_size}"
-            )
-
 
 def train_action_expert(
-    recordings: Path,
+    snapshots: Path,
     out: Path,
     run: ActionExpertRun,
     provenance: Callable[[str], Provenance],
@@ -67,22 +60,27 @@ def train_action_expert(
     """Train an action expert of the embedded profile and export it to ``out``.
 
     Args:
-        recordings: folder of recordings.
+        snapshots: folder of snapshots.
         out: folder of the checkpoint and of the kept stages.
         run: all settings.
         provenance: makes the model card's provenance of a description of the data.
-        world_model: output folder of `train_world_model` on the same recordings, whose forecasts
+        world_model: output folder of `train_world_model` on the same snapshots, whose forecasts
             are trained on; None trains on true traces with noise alone.
         watcher: is told what happens.
 
     Raises:
-        DataError: recordings or kept stages are broken or do not belong together.
+        DataError: snapshots or kept stages are broken or do not belong together.
         ConfigError: ``world_model`` is no output of a world model training.
         NonFiniteOutputError: the training diverged.
     """
     watcher = watcher or Watcher()
     work = out / WORK
-    slots = prepare_slots(recordings, work, run.slots, watcher)
+    slots = prepare_slots(snapshots, work, run.slots, watcher)
+    if slots.chunk.shape[1] != run.policy.chunk_size:
+        raise ConfigError(
+            f"policy.chunk_size {run.policy.chunk_size} differs from the {slots.chunk.shape[1]} "
+            "steps that the snapshots hold"
+        )
     forecasts = None
     if world_model is not None and run.policy.use_trace:
         forecasts = _forecasts(world_model, slots, work, run.forecasts, watcher)
@@ -153,7 +151,7 @@ def _forecasts(
             return forecasts
     model, its_slots, cache = open_world_model(world_model)
     if its_slots.files.tolist() != slots.files.tolist() or len(its_slots) != len(slots):
-        raise ConfigError(f"{world_model} was trained on other recordings than these")
+        raise ConfigError(f"{world_model} was trained on other snapshots than these")
     watcher.stage("forecasts")
     forecasts = forecast_slots(model, cache, slots, settings, source, watcher.progress)
     forecasts.save(kept)

@@ -38,17 +38,17 @@ class ActionExpertSettings:
 
     Attributes:
         batch_size: observations per step; each is denoised ``repeats`` times.
-        forecast_share: share of the observations that show forecasts, where there are any.
-        noise: on the traces of the rest.
+        forecast_share: share of the observations that surely show forecasts, where there are any.
+        noise: on the traces of those that have none.
         time: flow times.
         evaluation_slots: held-out observations per evaluation.
         open_m: finger opening that counts as 1.
         std_min: least standard deviation of an action in its normalisation, metres.
     """
 
-    batch_size: int = 40
+    batch_size: int = 64
     repeats: int = 2
-    forecast_share: float = 0.8
+    forecast_share: float = 0.75
     noise: TraceNoise = field(default_factory=TraceNoise)
     time: FlowTime = field(default_factory=lambda: FlowTime(least=0.1, exponent=1.5))
     evaluation_slots: int = 384
@@ -125,7 +125,7 @@ class ActionExpertObjective:
         control_m: of `true_control_points`.
         instructions: of the same slots.
         held_out: (M,) bool, slots for evaluation.
-        forecasts: of some slots; only these are used then.
+        forecasts: of some slots; held-out errors are of these alone then.
 
     Raises:
         DataError: there is no training or no held-out slot.
@@ -144,8 +144,9 @@ class ActionExpertObjective:
         self.policy, self.settings = policy, settings
         self._slots, self._control_m, self._instructions = slots, control_m, instructions
         self._forecasts = forecasts
-        usable = np.arange(len(slots)) if forecasts is None else np.sort(forecasts.slot)
-        self._train, self._held = usable[~held_out[usable]], usable[held_out[usable]]
+        known = np.arange(len(slots)) if forecasts is None else np.sort(forecasts.slot)
+        self._train, self._held = np.flatnonzero(~held_out), known[held_out[known]]
+        self._forecast_train = known[~held_out[known]] if forecasts is not None else self._train
         if not len(self._train) or not len(self._held):
             raise DataError(
                 f"{len(self._train)} training and {len(self._held)} held-out slots; "
@@ -166,8 +167,11 @@ class ActionExpertObjective:
 
     def losses(self, randomness: Randomness) -> dict[str, Tensor]:
         """Return the flow-matching loss of a random batch."""
-        size = min(self.settings.batch_size, len(self._train))
-        index = randomness.numpy.choice(self._train, size, replace=False)
+        size, rng = self.settings.batch_size, randomness.numpy
+        with_forecast = round(self.settings.forecast_share * size)
+        index = np.concatenate(
+            [rng.choice(self._forecast_train, with_forecast), rng.choice(self._train, size - with_forecast)]
+        )
         batch = self.observations(index, randomness.numpy)
         cache, valid = self.policy.prefix(
             batch.z, batch.z_valid, batch.state, batch.motion, batch.motion_valid
@@ -212,11 +216,10 @@ class ActionExpertObjective:
             control, ends, valid = self.settings.noise.disturb(control, ends, valid, rng)
         if known is None:
             return control, ends, valid
-        shown, sample = np.ones(len(index), bool), np.zeros(len(index), int)
+        row, sample = self._forecast_row[index], np.zeros(len(index), int)
+        shown = row >= 0
         if rng is not None:
-            shown = rng.random(len(index)) < self.settings.forecast_share
             sample = rng.integers(known.control_m.shape[1], size=len(index))
-        row = self._forecast_row[index]
         control = np.where(shown[:, None, None, None], known.control_m[row, sample], control)
         return control, np.where(shown[:, None], known.valid_until[row, sample], ends), valid
 

@@ -19,7 +19,7 @@ from mu0_core.errors import DataError
 from mu0_core.model.images import prepare_images
 from mu0_core.model.world_model import WorldModel
 from mu0_core.simulation.layout import sample_layout
-from mu0_core.simulation.recording_file import load_recording
+from mu0_core.simulation.snapshot_file import load_snapshot
 from mu0_core.training.connector import ConnectorFit, ConnectorSettings, fit_connector
 from mu0_core.training.scene_words import WORDS, word_of_body, words_in_cells
 from mu0_core.training.slots import TrainingSlots
@@ -50,7 +50,7 @@ def word_embeddings(model: WorldModel, language: Path) -> dict[str, Tensor]:
 def fit_on_slots(
     model: WorldModel,
     slots: TrainingSlots,
-    recordings: Path,
+    snapshots: Path,
     language: Path,
     settings: ConnectorSettings,
     body_names: Sequence[str],
@@ -60,7 +60,7 @@ def fit_on_slots(
     Args:
         model: with the pretrained backbone.
         slots: training slots.
-        recordings: folder that ``slots.files`` lie in.
+        snapshots: folder that ``slots.files`` lie in.
         language: folder of the converted language model.
         settings: of the fit.
         body_names: by body id of the simulator.
@@ -73,14 +73,13 @@ def fit_on_slots(
     maps, cells = [], []
     try:
         for index in np.sort(rng.choice(len(slots), count, replace=False)):
-            recording = load_recording(recordings / slots.files[slots.recording[index]])
-            frame = recording.frames[slots.frame[index]]
-            image = squashed(frame.rgb, model.config.image_size)[None]
+            snapshot = load_snapshot(snapshots / slots.files[slots.snapshot[index]])
+            image = squashed(snapshot.rgb, model.config.image_size)[None]
             maps.append(vision(prepare_images(image, model.config.image_size))[0])
-            layout = sample_layout(recording.seed)
+            layout = sample_layout(snapshot.seed)
             words = [
                 word_of_body(body_names[body] if body >= 0 else "", layout)
-                for body in frame.query_body
+                for body in snapshot.query_body
             ]
             uv = slots.query[index, : slots.count[index], :2]
             cells.append(words_in_cells(uv, words, model.backbone.tokens_side))

@@ -20,6 +20,7 @@ from mu0_core.model.config import WorldModelConfig
 from mu0_core.model.layout import PRETRAINED_LANGUAGE, PRETRAINED_TOWER, stored_names
 from mu0_core.model.pretrained import dinov2_tensors, llama_tensors
 from mu0_core.model.world_model import WorldModel
+from mu0_core.simulation.expert import CONTROL_PERIOD_S, ROUND_STEPS
 from mu0_core.weights import dinov2_small, smollm2
 from mu0_core.weights.cache import converted_model
 
@@ -72,7 +73,15 @@ EMBEDDED_SIZES = BackboneConfig(
     scale_factor=2,
 )
 EMBEDDED_POLICY = TracePolicyConfig(
-    width=128, num_layers=4, mlp_width=384, num_heads=4, num_kv_heads=2, head_dim=32
+    width=128,
+    num_layers=4,
+    mlp_width=384,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=32,
+    chunk_size=ROUND_STEPS,
+    execute_steps=ROUND_STEPS,
+    step_period_s=CONTROL_PERIOD_S,
 )
 
 

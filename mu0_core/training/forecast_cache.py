@@ -27,14 +27,15 @@ from mu0_core.training.trace_geometry import to_base
 
 @dataclass(frozen=True, slots=True)
 class ForecastSettings:
-    """How many forecasts per slot are kept, and how many slots are computed at once."""
+    """How many slots get how many forecasts, and how many slots are computed at once."""
 
-    num_samples: int = 2
+    max_slots: int = 24_000
+    num_samples: int = 1
     batch_size: int = 16
 
     def __post_init__(self) -> None:
-        if self.num_samples < 1 or self.batch_size < 1:
-            raise ConfigError(f"num_samples and batch_size must be positive: {self}")
+        if min(self.max_slots, self.num_samples, self.batch_size) < 1:
+            raise ConfigError(f"max_slots, num_samples and batch_size must be positive: {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def forecast_slots(
     source: str,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ForecastCache:
-    """Forecast every slot whose features are cached, as `WorldModelForecaster` would.
+    """Forecast the first slots of a cache (their order is random), as `WorldModelForecaster` would.
 
     Raises:
         ConfigError: the model has no ``delta_scale`` or no end-of-motion head.
@@ -95,20 +96,22 @@ def forecast_slots(
         raise ConfigError("forecasts need a world model with delta_scale and trace_done_head")
     fit, scale = TraceFit.for_model(config), np.asarray(config.delta_scale)
     shape = (settings.num_samples, slots.query.shape[1], config.trace_bspline_n_ctrl)
-    control_m = np.zeros((len(cache), *shape, 3), np.float32)
-    valid_until = np.zeros((len(cache), *shape[:2]), np.float32)
-    for first in range(0, len(cache), settings.batch_size):
-        rows = np.arange(first, min(first + settings.batch_size, len(cache)))
+    count = min(settings.max_slots, len(cache))
+    control_m = np.zeros((count, *shape, 3), np.float32)
+    valid_until = np.zeros((count, *shape[:2]), np.float32)
+    for first in range(0, count, settings.batch_size):
+        rows = np.arange(first, min(first + settings.batch_size, count))
         index = cache.slot[rows]
         prefix, features = cache.batch(rows)
-        samples = model.sample(
-            prefix,
-            features,
-            torch.from_numpy(slots.query[index]),
-            point_valid=torch.from_numpy(slots.point_valid(index)),
-            num_samples=shape[0],
-            noise=seeded_noise([int(k) for k in index], *shape),
-        )
+        with torch.autocast("cpu", torch.bfloat16):
+            samples = model.sample(
+                prefix,
+                features,
+                torch.from_numpy(slots.query[index]),
+                point_valid=torch.from_numpy(slots.point_valid(index)),
+                num_samples=shape[0],
+                noise=seeded_noise([int(k) for k in index], *shape),
+            )
         delta = samples.control_points.double().numpy() * scale
         if not np.all(np.isfinite(delta)):
             raise NonFiniteOutputError(f"forecast of slots {index.tolist()} is not finite")
@@ -117,9 +120,9 @@ def forecast_slots(
         traces = np.einsum("hd,bsndc->bsnhc", fit.basis, delta) + start
         metres = to_base(traces, slots.intrinsics[index], slots.T_base_camera[index])
         control_m[rows] = np.einsum("dh,bsnhc->bsndc", fit.exact, metres)
-        valid_until[rows] = end_phase(samples.done_logits.numpy())
-        on_progress(int(rows[-1]) + 1, len(cache))
-    return ForecastCache(cache.slot, control_m, valid_until, source)
+        valid_until[rows] = end_phase(samples.done_logits.float().numpy())
+        on_progress(int(rows[-1]) + 1, count)
+    return ForecastCache(cache.slot[:count], control_m, valid_until, source)
 
 
 def end_phase(done_logits: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training slots: one row per recorded frame, with its query points, true traces and actions.
+"""Training slots: one row per picture and sentence, with query points, true traces and actions.
 
-Built once from a folder of recordings and kept as one npz. Images stay in the recordings; a slot
-names its recording and frame.
+Built once from a folder of snapshots and kept as one npz. Images stay in the snapshots.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ import numpy as np
 
 from mu0_core.errors import ConfigError, DataError
 from mu0_core.geometry import camera
-from mu0_core.simulation.recorder import RecordedFrame, Recording
-from mu0_core.simulation.recording_file import load_recording
-from mu0_core.simulation.tracks import body_tracks
+from mu0_core.simulation.snapshot import Future, Snapshot
+from mu0_core.simulation.snapshot_file import load_snapshot
 from mu0_core.training.retarget import RetargetSettings, retarget
 
 _SINGLE = ("query", "trace", "tip_m", "joints_rad", "gripper_m", "chunk")
@@ -28,24 +26,23 @@ _SINGLE = ("query", "trace", "tip_m", "joints_rad", "gripper_m", "chunk")
 
 @dataclass(frozen=True, slots=True)
 class SlotSettings:
-    """Sizes of a slot, and which recordings are kept for validation."""
+    """Sizes of a slot, and which snapshots are kept for validation."""
 
     max_points: int = 32
-    chunk_size: int = 16
-    validation_share: float = 0.04
+    validation_share: float = 0.02
     retarget: RetargetSettings = field(default_factory=RetargetSettings)
 
     def __post_init__(self) -> None:
-        if self.max_points < 1 or self.chunk_size < 1 or not 0 < self.validation_share < 1:
-            raise ConfigError(f"slots need positive sizes and a share in (0, 1): {self}")
+        if self.max_points < 1 or not 0 < self.validation_share < 1:
+            raise ConfigError(f"slots need max_points >= 1 and a share in (0, 1): {self}")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSlots:
-    """M slots of at most N points, H future steps, T actions, A joints; F recordings.
+    """M slots of at most N points, H future steps, T actions, A joints; F snapshots.
 
     Attributes:
-        files: (F,) names of the recordings; recording: (M,) index into them; frame: (M,).
+        files: (F,) names of the snapshots; snapshot: (M,) index into them.
         count: (M,) real points, the rest is padding.
         query: (M, N, 3) u, v in [-1, 1], z in metres.
         trace: (M, N, H + 1, 3) same units, retargeted; step 0 is the query point.
@@ -58,8 +55,7 @@ class TrainingSlots:
     """
 
     files: np.ndarray
-    recording: np.ndarray
-    frame: np.ndarray
+    snapshot: np.ndarray
     count: np.ndarray
     query: np.ndarray
     trace: np.ndarray
@@ -118,65 +114,55 @@ class TrainingSlots:
 
 
 def build_slots(paths: Iterable[Path], settings: SlotSettings) -> TrainingSlots:
-    """Build the slots of some recordings, in their order.
+    """Build the slots of some snapshots, in their order.
 
     Raises:
-        DataError: a recording is broken or has more points than a slot; or there is no frame.
+        DataError: a snapshot is broken or has more points than a slot; or there is none.
     """
     rows: dict[str, list] = {}
     files = []
     for number, path in enumerate(paths):
-        recording = load_recording(path)
+        snapshot = load_snapshot(path)
         files.append(path.name)
-        rng = np.random.default_rng(recording.seed)
-        for index, frame in enumerate(recording.frames):
-            sentence = recording.instructions[rng.integers(len(recording.instructions))]
-            row = _slot(recording, frame, settings)
-            row |= {"recording": number, "frame": index, "instruction": sentence}
+        for future in snapshot.futures:
+            row = _slot(snapshot, future, settings) | {"snapshot": number}
             for name, value in row.items():
-                rows.setdefault(name, []).append(value)
+                single = name in _SINGLE
+                rows.setdefault(name, []).append(np.float32(value) if single else value)
     if not rows:
-        raise DataError("no recorded frame to train on")
+        raise DataError("no snapshot to train on")
     arrays = {name: np.array(values) for name, values in rows.items()}
-    arrays |= {name: arrays[name].astype(np.float32) for name in _SINGLE}
     return TrainingSlots(files=np.array(files), **arrays)
 
 
-def _slot(recording: Recording, frame: RecordedFrame, settings: SlotSettings) -> dict:
-    lens, now = recording.intrinsics, frame.step
-    if len(frame.query) > settings.max_points:
+def _slot(snapshot: Snapshot, future: Future, settings: SlotSettings) -> dict:
+    lens, query, tip = snapshot.intrinsics, snapshot.query, snapshot.tip_m
+    if len(query) > settings.max_points:
         raise DataError(
-            f"seed {recording.seed}, step {now}: {len(frame.query)} query points, a slot holds "
-            f"{settings.max_points}"
+            f"seed {snapshot.seed}: {len(query)} query points, a slot holds {settings.max_points}"
         )
-    tracks = body_tracks(
-        frame.query, frame.query_body, lens, recording.T_base_camera, recording.body_poses, now
-    )[now:]
-    uvz = camera.project(tracks, lens)
+    uvz = camera.project(future.tracks_m.astype(float), lens)
     if not np.all(np.isfinite(uvz)):
-        raise DataError(f"seed {recording.seed}, step {now}: a track passes behind the camera")
+        raise DataError(f"seed {snapshot.seed}, {future.task}: a track passes behind the camera")
     share = (uvz[..., :2] + 0.5) / (lens.width, lens.height)
     moved = retarget(np.concatenate([share, uvz[..., 2:]], axis=-1), settings.retarget)
     trace = moved.points.transpose(1, 0, 2)
     trace[..., :2] = trace[..., :2] * 2 - 1
-    step = np.minimum(now + np.arange(settings.chunk_size), len(recording.command_m) - 1)
-    tip = recording.tip_m[now]
     return {
         "count": len(trace),
         "query": _padded(trace[:, 0], settings.max_points, 0),
         "trace": _padded(trace, settings.max_points, 0),
         "num_steps": moved.num_steps,
-        "entity_ids": _padded(frame.query.entity_ids.astype(np.int64), settings.max_points, -1),
+        "entity_ids": _padded(query.entity_ids.astype(np.int64), settings.max_points, -1),
         "tip_m": tip,
-        "joints_rad": recording.joints_rad[now],
-        "gripper_m": recording.gripper_m[now],
-        "chunk": np.concatenate(
-            [recording.command_m[step] - tip, recording.gripper_command_m[step][:, None]], axis=1
-        ),
-        "T_base_camera": recording.T_base_camera,
+        "joints_rad": snapshot.joints_rad,
+        "gripper_m": snapshot.opening_m,
+        "chunk": np.concatenate([future.tip_m - tip, future.opening_m[:, None]], axis=1),
+        "T_base_camera": snapshot.T_base_camera,
         "intrinsics": np.array([lens.width, lens.height, lens.fx, lens.fy, lens.cx, lens.cy]),
-        "task": recording.task,
-        "seed": recording.seed,
+        "instruction": future.instruction,
+        "task": future.task,
+        "seed": snapshot.seed,
     }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a folder of recordings to a trained world model, in five stages that each are kept.
+"""From a folder of snapshots to a trained world model, in five stages that each are kept.
 
 Slots, connector, features and training state lie in ``work`` under the output folder; running
 again continues where it stopped. The output folder itself is a loadable checkpoint at the end.
@@ -18,7 +18,7 @@ from mu0_core.errors import ConfigError, DataError
 from mu0_core.model.layout import PRETRAINED_LANGUAGE, PRETRAINED_TOWER
 from mu0_core.model.loading import load_world_model, save_world_model
 from mu0_core.model.world_model import WorldModel
-from mu0_core.simulation.recording_file import recording_paths
+from mu0_core.simulation.snapshot_file import snapshot_paths
 from mu0_core.training import embedded_profile as profile
 from mu0_core.training.connector import ConnectorFit, ConnectorSettings
 from mu0_core.training.connector_file import fit_on_slots, load_connector, save_connector
@@ -65,7 +65,7 @@ class WorldModelRun:
 
 
 def train_world_model(
-    recordings: Path,
+    snapshots: Path,
     out: Path,
     run: WorldModelRun,
     provenance: Callable[[str], Provenance],
@@ -74,25 +74,25 @@ def train_world_model(
     """Train a world model of the embedded profile and export it to ``out``.
 
     Args:
-        recordings: folder of recordings.
+        snapshots: folder of snapshots.
         out: folder of the checkpoint and of the kept stages.
         run: all settings.
         provenance: makes the model card's provenance of a description of the data.
         watcher: is told what happens.
 
     Raises:
-        DataError: recordings or kept stages are broken or do not belong together.
+        DataError: snapshots or kept stages are broken or do not belong together.
         MissingWeightsError: the backbone's packages are not installed or not converted.
         NonFiniteOutputError: the training diverged.
     """
     watcher = watcher or Watcher()
     work = out / WORK
-    slots = prepare_slots(recordings, work, run.slots, watcher)
+    slots = prepare_slots(snapshots, work, run.slots, watcher)
     model = build_model(slots, run.loop.seed)
-    connector = prepare_connector(model, slots, recordings, work, run.connector, watcher)
+    connector = prepare_connector(model, slots, snapshots, work, run.connector, watcher)
     watcher.stage("backbone features")
     cache = fill_feature_cache(
-        work / "features", model, profile.embedded_tokenizer(), slots, recordings,
+        work / "features", model, profile.embedded_tokenizer(), slots, snapshots,
         run.features, watcher.progress,
     )  # fmt: skip
     held_out = slots.validation(run.slots.validation_share)
@@ -129,20 +129,20 @@ def train_world_model(
 
 
 def prepare_slots(
-    recordings: Path, work: Path, settings: SlotSettings, watcher: Watcher
+    snapshots: Path, work: Path, settings: SlotSettings, watcher: Watcher
 ) -> TrainingSlots:
-    """Return the slots of a folder of recordings, built once.
+    """Return the slots of a folder of snapshots, built once.
 
     Raises:
-        DataError: the kept slots are of other recordings.
+        DataError: the kept slots are of other snapshots.
     """
-    paths, kept = recording_paths(recordings), work / "slots.npz"
+    paths, kept = snapshot_paths(snapshots), work / "slots.npz"
     if kept.is_file():
         slots = TrainingSlots.load(kept)
         if slots.files.tolist() != [p.name for p in paths]:
             raise DataError(
-                f"{kept} was built from {len(slots.files)} other recordings than the {len(paths)} "
-                f"in {recordings}; delete {work} to start afresh"
+                f"{kept} was built from {len(slots.files)} other snapshots than the {len(paths)} "
+                f"in {snapshots}; delete {work} to start afresh"
             )
         return slots
     watcher.stage("training slots")
@@ -162,7 +162,7 @@ def build_model(slots: TrainingSlots, seed: int) -> WorldModel:
 def prepare_connector(
     model: WorldModel,
     slots: TrainingSlots,
-    recordings: Path,
+    snapshots: Path,
     work: Path,
     settings: ConnectorSettings,
     watcher: Watcher,
@@ -178,7 +178,7 @@ def prepare_connector(
         world = TableWorld()
         names = [world.body_name(k) for k in range(len(world.body_poses()))]
         world.close()
-        fit = fit_on_slots(model, slots, recordings, profile.language_folder(), settings, names)
+        fit = fit_on_slots(model, slots, snapshots, profile.language_folder(), settings, names)
         save_connector(fit, kept)
     fit.apply(model)
     return fit

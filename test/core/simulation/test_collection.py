@@ -3,23 +3,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mu0_core.errors import SimulationError
-from mu0_core.simulation import collection
 from mu0_core.simulation.collection import (
     Outcome,
     check_training_seeds,
     collect_seed,
     is_collected,
-    task_of_seed,
 )
 from mu0_core.simulation.layout import FIRST_EVALUATION_SEED
-from mu0_core.simulation.recording_file import load_recording, recording_path
-from mu0_core.simulation.tasks import TASKS
+from mu0_core.simulation.snapshot import SnapshotMaker
+from mu0_core.simulation.snapshot_file import load_snapshot, snapshot_path
 from mu0_core.simulation.world import TableWorld
 
 
@@ -36,32 +34,27 @@ def test_the_last_training_seed_is_allowed():
     assert list(check_training_seeds(FIRST_EVALUATION_SEED - 2, 2)) == [49_998, 49_999]
 
 
-def test_tasks_come_in_the_stated_proportions():
-    counts = Counter(task_of_seed(seed) for seed in range(2000))
-    assert set(counts) == set(TASKS)
-    total = sum(collection.TASK_WEIGHTS.values())
-    for name, weight in collection.TASK_WEIGHTS.items():
-        assert counts[name] / 2000 == pytest.approx(weight / total, abs=0.04)
-
-
-def test_a_demonstration_follows_from_its_seed_alone(tmp_path):
-    used, fresh = (TableWorld(width=320, height=240) for _ in range(2))
+def test_a_snapshot_follows_from_its_seed_alone(tmp_path):
+    worlds = [TableWorld(width=320, height=240) for _ in range(2)]
+    used, fresh = map(SnapshotMaker, worlds)
     try:
-        assert collect_seed(used, tmp_path / "a", 7) is Outcome.FAILED  # leaves another state
+        assert collect_seed(used, tmp_path / "a", 7) is Outcome.RECORDED  # leaves another state
         assert collect_seed(used, tmp_path / "a", 8) is Outcome.RECORDED
         assert collect_seed(used, tmp_path / "a", 8) is Outcome.PRESENT
         assert collect_seed(fresh, tmp_path / "b", 8) is Outcome.RECORDED
     finally:
-        used.close(), fresh.close()
-    one, two = (load_recording(recording_path(tmp_path / k, 8)) for k in "ab")
-    np.testing.assert_array_equal(one.body_poses, two.body_poses)
-    np.testing.assert_array_equal(one.frames[0].rgb, two.frames[0].rgb)
+        for world in worlds:
+            world.close()
+    one, two = (load_snapshot(snapshot_path(tmp_path / k, 8)) for k in "ab")
+    np.testing.assert_array_equal(one.rgb, two.rgb)
+    assert [f.instruction for f in one.futures] == [f.instruction for f in two.futures]
+    np.testing.assert_array_equal(one.futures[0].tracks_m, two.futures[0].tracks_m)
 
 
-def test_a_failed_seed_is_marked_and_not_tried_again(tmp_path, monkeypatch):
+def test_a_failed_seed_is_marked_and_not_tried_again(tmp_path):
     calls = []
-    monkeypatch.setattr(collection, "record", lambda *args: calls.append(args))
-    assert collect_seed(None, tmp_path, 4) is Outcome.FAILED
+    maker = SimpleNamespace(make=calls.append)  # returns None: no snapshot
+    assert collect_seed(maker, tmp_path, 4) is Outcome.FAILED
     assert is_collected(tmp_path, 4) and not is_collected(tmp_path, 5)
-    assert collect_seed(None, tmp_path, 4) is Outcome.PRESENT
+    assert collect_seed(maker, tmp_path, 4) is Outcome.PRESENT
     assert len(calls) == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiny stand-ins: synthetic recordings, a random model of the embedded kind, a word tokenizer."""
+"""Tiny stand-ins: synthetic snapshots, a random model of the embedded kind, a word tokenizer."""
 
 from __future__ import annotations
 
@@ -13,35 +13,45 @@ from mu0_core.geometry import camera, se3
 from mu0_core.model.backbone_config import BackboneConfig, TextConfig, VisionConfig
 from mu0_core.model.config import WorldModelConfig
 from mu0_core.model.world_model import WorldModel
-from mu0_core.simulation.recorder import RecordedFrame, Recording
-from mu0_core.simulation.recording_file import recording_path, recording_paths, save_recording
+from mu0_core.simulation.snapshot import Future, Snapshot
+from mu0_core.simulation.snapshot_file import save_snapshot, snapshot_path, snapshot_paths
 from mu0_core.training.feature_cache import FeatureCacheSettings, fill_feature_cache
 from mu0_core.training.slots import SlotSettings, build_slots
 from mu0_core.training.world_model_trainer import delta_scale
 from mu0_core.types import CameraIntrinsics, QueryPoints
 
 LENS = CameraIntrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
-STEPS, POINTS = 14, 6
+STEPS, POINTS, CHUNK = 14, 6, 16
 SETTINGS = SlotSettings(max_points=8)
 
 
-def make_recording(seed: int) -> Recording:
-    """Return a body (id 1) that rises from the table while body 0 stands still."""
+def make_snapshot(seed: int) -> Snapshot:
+    """Return a picture with three futures: every second point moves, each time elsewhere."""
     rng = np.random.default_rng(seed)
     T_base_camera = np.eye(4)
     T_base_camera[:3, :3] = np.diag([1.0, -1.0, -1.0])
     T_base_camera[:3, 3] = (0.5, 0.0, 1.0)
-    poses = np.tile(np.eye(4), (STEPS + 1, 2, 1, 1))
-    poses[:, 1, :3, 3] = np.linspace(0, 1, STEPS + 1)[:, None] * rng.uniform(0.1, 0.3, 3)
-    tip = rng.uniform(-0.02, 0.02, (STEPS, 3)) + poses[:-1, 1, :3, 3] + (0.5, 0.0, 0.2)
+    body = np.arange(POINTS) % 2
+    at = np.concatenate(
+        [rng.uniform(0.4, 0.6, (POINTS, 1)), rng.uniform(-0.1, 0.1, (POINTS, 2))], axis=1
+    )
+    start = se3.apply(se3.inverse(T_base_camera), at)
+    uvz = camera.project(start, LENS)
+    tip = np.array([0.5, 0.0, 0.2]) + rng.uniform(-0.02, 0.02, 3)
 
-    def frame(step: int) -> RecordedFrame:
-        body = np.arange(POINTS) % 2
-        at = np.concatenate(
-            [rng.uniform(0.4, 0.6, (POINTS, 1)), rng.uniform(-0.1, 0.1, (POINTS, 2))], axis=1
-        )
-        uvz = camera.project(se3.apply(se3.inverse(T_base_camera), at), LENS)
-        query = QueryPoints(
+    def future(sentence: str) -> Future:
+        way = np.linspace(0, 1, STEPS + 1)[:, None, None] * rng.uniform(0.1, 0.3, 3)
+        command = tip + np.linspace(0, 0.1, CHUNK)[:, None]
+        opening = np.where(np.arange(CHUNK) < 7, 0.08, 0.0)
+        tracks = (start + way * body[:, None]).astype(np.float32)
+        return Future("push_left", sentence, tracks, command, opening)
+
+    return Snapshot(
+        seed=seed,
+        rgb=rng.integers(0, 256, (LENS.height, LENS.width, 3), dtype=np.uint8),
+        intrinsics=LENS,
+        T_base_camera=T_base_camera,
+        query=QueryPoints(
             uv_px=uvz[:, :2].astype(np.float32),
             depth_m=uvz[:, 2].astype(np.float32),
             ids=np.arange(POINTS, dtype=np.uint32),
@@ -49,25 +59,12 @@ def make_recording(seed: int) -> Recording:
             roles=np.zeros(POINTS, np.uint8),
             width=LENS.width,
             height=LENS.height,
-        )
-        rgb = rng.integers(0, 256, (LENS.height, LENS.width, 3), dtype=np.uint8)
-        return RecordedFrame(
-            step, rgb, np.ones((LENS.height, LENS.width), np.float32), query, body
-        )
-
-    return Recording(
-        seed=seed,
-        task="push_left",
-        instructions=("push it", "slide it left", "move"),
-        intrinsics=LENS,
-        T_base_camera=T_base_camera,
+        ),
+        query_body=body,
+        joints_rad=rng.normal(size=7),
         tip_m=tip,
-        command_m=np.concatenate([tip[1:], tip[-1:]]),
-        joints_rad=rng.normal(size=(STEPS, 7)),
-        gripper_m=np.full(STEPS, 0.08),
-        gripper_command_m=np.where(np.arange(STEPS) < 7, 0.08, 0.0),
-        body_poses=poses,
-        frames=tuple(frame(step) for step in (0, 4, 8)),
+        opening_m=0.08,
+        futures=tuple(future(sentence) for sentence in ("push it", "slide it left", "move")),
     )
 
 
@@ -77,18 +74,18 @@ def words(sentence: str) -> torch.Tensor:
 
 
 @pytest.fixture(scope="session")
-def recordings(tmp_path_factory) -> Path:
-    """Return a folder with four recordings."""
-    folder = tmp_path_factory.mktemp("recordings")
+def snapshots(tmp_path_factory) -> Path:
+    """Return a folder with four snapshots."""
+    folder = tmp_path_factory.mktemp("snapshots")
     for seed in range(4):
-        save_recording(make_recording(seed), recording_path(folder, seed))
+        save_snapshot(make_snapshot(seed), snapshot_path(folder, seed))
     return folder
 
 
 @pytest.fixture(scope="session")
-def slots(recordings):
-    """Return the twelve slots of the recordings."""
-    return build_slots(recording_paths(recordings), SETTINGS)
+def slots(snapshots):
+    """Return the twelve slots of the snapshots."""
+    return build_slots(snapshot_paths(snapshots), SETTINGS)
 
 
 @pytest.fixture
@@ -131,11 +128,11 @@ def make_model(slots):
 
 
 @pytest.fixture
-def cache(make_model, slots, recordings, tmp_path):
+def cache(make_model, slots, snapshots, tmp_path):
     """Return the backbone features of all slots."""
-    settings = FeatureCacheSettings(batch_size=5)
+    settings = FeatureCacheSettings(batch_size=2)
     return fill_feature_cache(
-        tmp_path / "features", make_model(), words, slots, recordings, settings
+        tmp_path / "features", make_model(), words, slots, snapshots, settings
     )
 
 

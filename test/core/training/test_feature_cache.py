@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mu0_core.errors import DataError
-from mu0_core.simulation.recording_file import load_recording
+from mu0_core.simulation.snapshot_file import load_snapshot
 from mu0_core.training.connector_file import squashed
 from mu0_core.training.feature_cache import (
     FeatureCache,
@@ -19,19 +19,17 @@ from mu0_core.training.feature_cache import (
     padded_tokens,
 )
 
-SETTINGS = FeatureCacheSettings(batch_size=5)
+SETTINGS = FeatureCacheSettings(batch_size=2)
 
 
-def test_a_cached_row_equals_a_fresh_encoding(cache, make_model, slots, recordings, tokenizer):
+def test_a_cached_row_equals_a_fresh_encoding(cache, make_model, slots, snapshots, tokenizer):
     model = make_model()
     row = 7
     index = cache.slot[row]
-    frame = load_recording(recordings / slots.files[slots.recording[index]]).frames[
-        slots.frame[index]
-    ]
+    snapshot = load_snapshot(snapshots / slots.files[slots.snapshot[index]])
     tokens = tokenizer(str(slots.instruction[index]))[None]
     with torch.no_grad():
-        image = model.encode_image(squashed(frame.rgb, 56)[None])
+        image = model.encode_image(squashed(snapshot.rgb, 56)[None])
         fresh = model.encode_prefix(
             image, tokens, torch.ones_like(tokens, dtype=torch.bool), with_hidden=False
         )
@@ -40,8 +38,8 @@ def test_a_cached_row_equals_a_fresh_encoding(cache, make_model, slots, recordin
     real = prefix.valid[0]
     assert len(fresh) == int(real.sum())
     for cached, true in zip(prefix.keys + prefix.values, fresh.keys + fresh.values, strict=True):
-        torch.testing.assert_close(cached[:, real], true, atol=5e-3, rtol=2e-3)
-    torch.testing.assert_close(features, points, atol=5e-3, rtol=2e-3)
+        torch.testing.assert_close(cached[:, real], true, atol=0.06, rtol=0.02)
+    torch.testing.assert_close(features, points, atol=0.06, rtol=0.02)
     torch.testing.assert_close(prefix.position_ids[0, real], fresh.position_ids[0])
 
 
@@ -50,20 +48,20 @@ class Interrupted(Exception):
 
 
 def test_filling_continues_where_it_was_cut_off(
-    cache, make_model, slots, recordings, tokenizer, tmp_path
+    cache, make_model, slots, snapshots, tokenizer, tmp_path
 ):
     def interrupt(done, total):
-        if done >= 5:
+        if done >= 6:
             raise Interrupted
 
-    folder, args = tmp_path / "cut", (make_model(), tokenizer, slots, recordings, SETTINGS)
+    folder, args = tmp_path / "cut", (make_model(), tokenizer, slots, snapshots, SETTINGS)
     with pytest.raises(Interrupted):
         fill_feature_cache(folder, *args, interrupt)
-    with pytest.raises(DataError, match="5 of 12"):
+    with pytest.raises(DataError, match="6 of 12"):
         FeatureCache(folder)
     seen = []
     again = fill_feature_cache(folder, *args, lambda done, total: seen.append(done))
-    assert seen == [10, 12]
+    assert seen == [12]
     np.testing.assert_array_equal(again.slot, cache.slot)
     rows = np.arange(12)
     for one, two in zip(again.batch(rows)[0].values, cache.batch(rows)[0].values, strict=True):
@@ -71,21 +69,21 @@ def test_filling_continues_where_it_was_cut_off(
 
 
 def test_a_cache_of_other_slots_is_refused(
-    cache, make_model, slots, recordings, tokenizer, tmp_path
+    cache, make_model, slots, snapshots, tokenizer, tmp_path
 ):
     other = replace(slots, seed=slots.seed + 1)
     with pytest.raises(DataError, match="other slots"):
         fill_feature_cache(
-            tmp_path / "features", make_model(), tokenizer, other, recordings, SETTINGS
+            tmp_path / "features", make_model(), tokenizer, other, snapshots, SETTINGS
         )
 
 
-def test_the_number_of_slots_is_limited(make_model, slots, recordings, tokenizer, tmp_path):
+def test_the_number_of_pictures_is_limited(make_model, slots, snapshots, tokenizer, tmp_path):
     cache = fill_feature_cache(
-        tmp_path / "few", make_model(), tokenizer, slots, recordings,
-        FeatureCacheSettings(max_slots=3),
+        tmp_path / "few", make_model(), tokenizer, slots, snapshots,
+        FeatureCacheSettings(max_snapshots=3),
     )  # fmt: skip
-    assert len(cache) == 3 == len(set(cache.slot))
+    assert len(cache) == 9 == len(set(cache.slot)) and len(set(slots.snapshot[cache.slot])) == 3
 
 
 def test_tokens_are_padded_on_the_right(tokenizer):

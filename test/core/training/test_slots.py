@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Slots: what they hold is what was recorded, in the model's units, and survives a file."""
+"""Slots: what they hold is what the snapshots say, in the model's units, and survives a file."""
 
 from __future__ import annotations
 
@@ -9,52 +9,44 @@ import numpy as np
 import pytest
 
 from mu0_core.errors import DataError
-from mu0_core.geometry import camera, se3
-from mu0_core.simulation.recording_file import load_recording, recording_paths
+from mu0_core.geometry import camera
+from mu0_core.simulation.snapshot_file import load_snapshot, snapshot_paths
 from mu0_core.training.slots import SlotSettings, TrainingSlots, build_slots
-from mu0_core.training.trace_geometry import to_base
+from mu0_core.training.trace_geometry import to_optical
 
 
-def test_a_slot_per_frame_with_padding(slots):
+def test_a_slot_per_sentence_with_padding(slots):
     assert len(slots) == 12 and slots.query.shape == (12, 8, 3)
     assert slots.trace.shape == (12, 8, 33, 3) and slots.chunk.shape == (12, 16, 4)
     assert np.all(slots.count == 6)
     assert np.all(slots.entity_ids[:, 6:] == -1) and np.all(slots.entity_ids[:, :6] >= 0)
     np.testing.assert_array_equal(slots.point_valid(np.array([0, 3])).sum(axis=1), [6, 6])
+    assert slots.instruction[:3].tolist() == ["push it", "slide it left", "move"]
 
 
-def test_queries_are_the_recorded_pixels(slots, recordings):
-    frame = load_recording(recordings / slots.files[0]).frames[1]
-    uv = camera.pixels_to_uv(frame.query.uv_px, 64, 48)
+def test_queries_are_the_pixels_of_the_picture(slots, snapshots):
+    query = load_snapshot(snapshots / slots.files[0]).query
+    uv = camera.pixels_to_uv(query.uv_px, 64, 48)
     np.testing.assert_allclose(slots.query[1, :6, :2], uv, atol=1e-5)
-    np.testing.assert_allclose(slots.query[1, :6, 2], frame.query.depth_m, atol=1e-6)
+    np.testing.assert_allclose(slots.query[1, :6, 2], query.depth_m, atol=1e-6)
     np.testing.assert_array_equal(slots.trace[:, :, 0], slots.query)
 
 
-def test_traces_end_where_the_bodies_end(slots, recordings):
-    lens, T = slots.intrinsics, slots.T_base_camera
-    base = to_base(slots.trace[:, :6].astype(float), lens, T)
+def test_traces_end_where_the_tracks_end(slots, snapshots):
+    ends = to_optical(slots.trace[:, :6].astype(float), slots.intrinsics)[:, :, -1]
     for row in range(len(slots)):
-        recording = load_recording(recordings / slots.files[slots.recording[row]])
-        frame = recording.frames[slots.frame[row]]
-        for point, body in enumerate(frame.query_body):
-            motion = recording.body_poses[-1, body] @ se3.inverse(
-                recording.body_poses[frame.step, body]
-            )
-            expected = se3.apply(motion, base[row, point, :1])[0]
-            # the horizon is long enough for these motions, so the last sample is the end
-            np.testing.assert_allclose(base[row, point, -1], expected, atol=1e-4)
+        snapshot = load_snapshot(snapshots / slots.files[slots.snapshot[row]])
+        tracks = snapshot.futures[row % 3].tracks_m
+        # the horizon is long enough for these motions, so the last sample is the end
+        np.testing.assert_allclose(ends[row], tracks[-1], atol=1e-4)
     assert slots.num_steps.max() > 3
 
 
-def test_chunks_are_commands_relative_to_the_tip_and_hold_at_the_end(slots, recordings):
-    recording = load_recording(recordings / slots.files[0])
-    start = recording.frames[2].step
-    chunk, tip = slots.chunk[2], recording.tip_m[start]
-    left = len(recording.command_m) - start
-    np.testing.assert_allclose(chunk[:left, :3] + tip, recording.command_m[start:], atol=1e-6)
-    np.testing.assert_array_equal(chunk[left:], np.repeat(chunk[left - 1 : left], 16 - left, 0))
-    np.testing.assert_allclose(chunk[:left, 3], recording.gripper_command_m[start:], atol=1e-7)
+def test_chunks_are_commands_relative_to_the_tip(slots, snapshots):
+    snapshot = load_snapshot(snapshots / slots.files[0])
+    future = snapshot.futures[2]
+    np.testing.assert_allclose(slots.chunk[2, :, :3] + snapshot.tip_m, future.tip_m, atol=1e-6)
+    np.testing.assert_allclose(slots.chunk[2, :, 3], future.opening_m, atol=1e-7)
 
 
 def test_whole_episodes_are_held_out(slots):
@@ -75,6 +67,6 @@ def test_file_round_trip(slots, tmp_path):
         TrainingSlots.load(tmp_path / "slots.npz")
 
 
-def test_more_points_than_a_slot_holds_are_refused(recordings):
+def test_more_points_than_a_slot_holds_are_refused(snapshots):
     with pytest.raises(DataError, match="6 query points"):
-        build_slots(recording_paths(recordings), SlotSettings(max_points=4))
+        build_slots(snapshot_paths(snapshots), SlotSettings(max_points=4))

@@ -42,13 +42,13 @@ def called(monkeypatch):
 def test_world_model_arguments_reach_the_training(called, capsys):
     args = parse(
         train, "world-model", "--data", "d", "--out", "o", "--steps", "5", "--seed", "3",
-        "--batch-size", "7", "--learning-rate", "0.01", "--max-slots", "11",
+        "--batch-size", "7", "--learning-rate", "0.01", "--max-snapshots", "11",
     )  # fmt: skip
     assert train.run(args) == 0
     data, out, settings, origin, _ = called["world-model"]
     assert (data, out) == (Path("d"), Path("o"))
     assert (settings.budget.steps, settings.budget.minutes) == (5, None)
-    assert (settings.loop.seed, settings.batch.batch_size, settings.features.max_slots) == (
+    assert (settings.loop.seed, settings.batch.batch_size, settings.features.max_snapshots) == (
         3,
         7,
         11,
@@ -73,7 +73,7 @@ def test_action_expert_arguments_reach_the_training(called, flag):
     [
         (["world-model", "--steps", "1", "--no-traces"], "--no-traces"),
         (["world-model", "--steps", "1", "--world-model", "w"], "--world-model"),
-        (["action-expert", "--steps", "1", "--max-slots", "3"], "--max-slots"),
+        (["action-expert", "--steps", "1", "--max-snapshots", "3"], "--max-snapshots"),
         (["world-model", "--steps", "1", "--threads", "0"], "--threads 0"),
         (["world-model", "--steps", "0"], "positive"),
         (["world-model", "--minutes", "-1"], "positive"),
@@ -95,22 +95,22 @@ def test_there_is_exactly_one_budget(words, capsys):
 
 @pytest.fixture
 def fake_world(monkeypatch):
-    def collect_seed(world, folder, seed):
+    def collect_seed(maker, folder, seed):
         folder.mkdir(parents=True, exist_ok=True)
         failed = seed % 3 == 2
         (folder / f"{seed:06d}.{'failed' if failed else 'npz'}").touch()
         return Outcome.FAILED if failed else Outcome.RECORDED
 
     monkeypatch.setattr(collection, "collect_seed", collect_seed)
-    monkeypatch.setattr(collect, "_world", object())
+    monkeypatch.setattr(collect, "_maker", object())
 
 
 def test_collecting_counts_and_continues(fake_world, tmp_path, capsys):
     words = ["--out", str(tmp_path), "--first-seed", "0", "--episodes"]
     assert collect.run(parse(collect, *words, "4")) == 0
-    assert "3 recorded, 1 failed, 0 were there already" in capsys.readouterr().out
+    assert "3 made, 1 failed, 0 were there already" in capsys.readouterr().out
     assert collect.run(parse(collect, *words, "6")) == 0
-    assert "1 recorded, 1 failed, 4 were there already" in capsys.readouterr().out
+    assert "1 made, 1 failed, 4 were there already" in capsys.readouterr().out
 
 
 def test_collecting_refuses_evaluation_seeds_before_it_starts(fake_world, tmp_path):
