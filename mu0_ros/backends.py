@@ -19,14 +19,14 @@ from mu0_ros.conversions.query_points import query_from_msg
 from mu0_ros.conversions.stamp import duration_from_s
 
 
-def _check(backend: str) -> None:
-    if backend not in ("model", "fake"):
-        raise ConfigError(f"backend {backend!r}: allowed are model, fake")
+def _check(backend: str, *allowed: str) -> None:
+    if backend not in allowed:
+        raise ConfigError(f"backend {backend!r}: allowed are {', '.join(allowed)}")
 
 
 def make_selector(backend: str) -> QueryPointSelector:
-    """Return the query point selector."""
-    _check(backend)
+    """Return the query point selector; ``no_model`` has the real one."""
+    _check(backend, "model", "fake", "no_model")
     if backend == "fake":
         from mu0_core.testing.fakes import FakeSelector
 
@@ -37,9 +37,9 @@ def make_selector(backend: str) -> QueryPointSelector:
 
 
 def make_forecaster(backend: str, model_id: str, device: str, fault: str) -> TraceForecaster:
-    """Return the world model of an id, or a fake with a fault."""
-    _check(backend)
-    if backend == "fake":
+    """Return the world model of an id, or for the other backends a fake with a fault."""
+    _check(backend, "model", "fake", "no_model")
+    if backend != "model":
         from mu0_core.testing.fakes import FakeForecaster
 
         return FakeForecaster(fault)
@@ -52,7 +52,7 @@ def make_expert(
     backend: str, model_id: str, robot: RobotDescription, device: str, fault: str
 ) -> ActionExpert:
     """Return the action expert of an id, or a fake with a fault."""
-    _check(backend)
+    _check(backend, "model", "fake")
     if backend == "fake":
         from mu0_core.testing.fakes import FakeExpert
 

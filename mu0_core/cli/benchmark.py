@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mu0 benchmark``: latency of the forecast by stage, and optimised against plain."""
+"""``mu0 benchmark``: latency of the forecast by stage, optimised against plain, messages."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ One row for each stage of the embedded model, then whole forecasts: "forecast" i
 calls; "optimised" and "plain" are the same weights without image preparation, the plain one with
 the prefix encoded again for each sample and attention unfused. All rows take turns, so their
 ratios compare.
+
+--messages times what ROS adds instead: from just before a colour image of 640x480 is published
+until its TraceArray is here, minus the model's time. The trace forecaster runs as a process of its
+own over Fast DDS, with the real choice of query points (which counts) and a model that costs
+nothing. It needs the simulator for a picture of the table; about 0.2 s a run.
 """
 
 
@@ -31,21 +36,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="mu0-embedded", help="model id")
     parser.add_argument("--points", type=int, default=16, help="query points (16)")
     parser.add_argument("--runs", type=int, default=30, help="measured runs, at least 3 (30)")
-    parser.add_argument("--threads", type=int, default=2, help="torch threads (2)")
-    parser.add_argument(
+    parser.add_argument("--threads", type=int, default=2, help="of torch, or of the node (2)")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--release-size", action="store_true", help="random release weights on CUDA, bf16"
+    )
+    instead.add_argument(
+        "--messages", action="store_true", help="ROS image to ROS traces, without the model"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print a table of p50 and p95 in milliseconds."""
-    import torch
-
     if args.runs < 3:
         raise ConfigError(f"--runs {args.runs}: at least 3")
-    torch.set_num_threads(args.threads)
-    rows = _release(args) if args.release_size else _embedded(args)
+    if args.messages:
+        rows = _messages(args)
+    else:
+        import torch
+
+        torch.set_num_threads(args.threads)
+        rows = _release(args) if args.release_size else _embedded(args)
     machine = _machine(args.release_size)
     print(f"{machine}, {args.threads} threads, {args.points} points, {args.runs} runs\n")
     print("| stage | p50 ms | p95 ms |\n|---|---|---|")
@@ -64,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             json.dumps(
                 {
                     "machine": machine,
-                    "model": "release-size" if args.release_size else args.model,
+                    "model": _model_name(args),
                     "threads": args.threads,
                     "points": args.points,
                     "runs": args.runs,
@@ -76,6 +88,12 @@ def run(args: argparse.Namespace) -> int:
             + "\n"
         )
     return 0
+
+
+def _model_name(args: argparse.Namespace) -> str:
+    if args.messages:
+        return "none"
+    return "release-size" if args.release_size else args.model
 
 
 def _interleaved(work: dict[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:
@@ -160,6 +178,24 @@ def _release(args: argparse.Namespace) -> dict[str, list[float]]:
         {"forecast, 1 sample": lambda: forecast(1), "forecast, 5 samples": lambda: forecast(5)},
         args.runs,
     )
+
+
+def _messages(args: argparse.Namespace) -> dict[str, list[float]]:
+    """Time image message to traces through a node's process; see ``mu0_ros/message_overhead.py``.
+
+    Raises:
+        ConfigError: rclpy or the messages are missing; names the command to run.
+        ProcessError: node or client ended early; names the folder of the log.
+    """
+    from mu0_core.cli.processes import NodeProcesses
+
+    node = "trace_forecaster"
+    values = {"backend": "no_model", "max_points": args.points, "use_sim_time": False}
+    processes = NodeProcesses({node: values}, Path("outputs/benchmark/log"), (node,))
+    processes.env["OMP_NUM_THREADS"] = str(args.threads)
+    with processes as nodes:
+        facts = nodes.facts("mu0_ros.message_overhead", ["--runs", str(args.runs)])
+        return {"image message to traces, no model": [fact["overhead_ms"] for fact in facts]}
 
 
 def random_forecast(model: WorldModel, points: int, device: str) -> Callable[[int], object]:

@@ -15,7 +15,7 @@ COMMANDS = {
     "forecast": "forecast traces for one image",
     "rollout": "success over tasks and seeds, directly or through the ROS nodes",
     "evaluate": "forecast errors on held-out simulated episodes, beside baselines",
-    "collect": "record demonstrations of the scripted expert",
+    "collect": "make training data: pictures with what a scripted expert would do",
     "train": "train the world model or the action expert",
     "benchmark": "latency of the forecast, optimised against plain",
     "doctor": "what is installed, what is missing, what to do",

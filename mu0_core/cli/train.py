@@ -31,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--world-model", type=Path,
                         help="action-expert: finished output folder of mu0 train world-model, "
                         "whose forecasts are trained on; without it true traces are")  # fmt: skip
+    parser.add_argument("--from", dest="start", type=Path, metavar="DIR",
+                        help="action-expert: learn on from the weights of this checkpoint")  # fmt: skip
     parser.add_argument("--no-traces", action="store_true",
                         help="action-expert: train the ablation that sees no traces")  # fmt: skip
 
@@ -47,10 +49,11 @@ def run(args: argparse.Namespace) -> int:
         if args.threads < 1:
             raise ConfigError(f"--threads {args.threads} must be at least 1")
         torch.set_num_threads(args.threads)
-    other = {"world-model": ("world_model", "no_traces"), "action-expert": ("max_snapshots",)}
+    other = {"world-model": ("world_model", "no_traces", "start"), "action-expert": ("max_snapshots",)}
     for name in other[args.what]:
         if getattr(args, name):
-            raise ConfigError(f"--{name.replace('_', '-')} does not apply to {args.what}")
+            flag = {"start": "from"}.get(name, name).replace("_", "-")
+            raise ConfigError(f"--{flag} does not apply to {args.what}")
     command = shlex.join(["mu0", *sys.argv[1:]])
     commit = current_commit()
 
@@ -88,7 +91,9 @@ def _action_expert(args, budget, provenance, bars):
     settings = ActionExpertRun(budget)
     policy = replace(settings.policy, use_trace=not args.no_traces)
     settings = replace(settings, policy=policy, **_overridden(settings, args))
-    return train_action_expert(args.data, args.out, settings, provenance, args.world_model, bars)
+    return train_action_expert(
+        args.data, args.out, settings, provenance, args.world_model, bars, args.start
+    )
 
 
 def _overridden(settings, args) -> dict:

@@ -1,34 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forecast errors of the μ0 paper: ADE, FDE, DTW, Fréchet, best of S, smoothness, done accuracy.
+"""Forecast errors of the μ0 paper: ADE, FDE, DTW, Fréchet, best of S, L1, smoothness.
 
-Every error is one number per query point (NaN without a valid step) and sample; `summarise` averages
-over the points that count. Traces are absolute: (u, v) in [-1, 1] and z in metres, or metres.
+Every error is one number per query point (NaN without a valid step) and sample; `summarise` and
+`summarise_metres` average over the points that count. Traces are absolute: (u, v) in [-1, 1] and z
+in metres, or x, y, z in metres. The released errors over u, v and z add image units and metres.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from mu0_core.errors import ShapeError
+from mu0_core.errors import DataError, NonFiniteOutputError, ShapeError
 
 AXES = {"uvz": (0, 1, 2), "uv": (0, 1), "depth": (2,)}
 PATH_ERRORS = ("ade", "fde", "dtw", "frechet")
+_BEST_OF = {"ade": "ADE", "fde": "FDE", "dtw": "DTW", "frechet": "Frechet"}
+_L1 = {"uvz": "l1_abs", "uv": "l1_uv", "depth": "l1_depth"}
 
 
-def path_errors(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
+def path_errors(
+    predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray
+) -> dict[str, np.ndarray]:
     """Return each path error per sample and point, (S, N); NaN where no step is valid.
 
+    ADE is the mean distance over valid steps, FDE that at the last one; DTW is the least sum over
+    monotone alignments of the valid steps divided by their number, Fréchet the least largest.
+    A failed prediction is an error, never left out of a mean.
+
     Args:
-        predicted: (S, N, H, c); truth: (N, H, c); valid: (N, H) bool.
+        predicted: (S, N, H, c).
+        truth: (N, H, c); ignored where not valid.
+        valid: (N, H) bool.
 
     Raises:
         ShapeError: the shapes disagree.
+        NonFiniteOutputError: a prediction at a valid step is not finite.
+        DataError: the truth at a valid step is not finite.
     """
+    if predicted.ndim != 4:
+        raise ShapeError(f"predicted {predicted.shape}: expected (S, N, H, c)")
     samples, points, steps, _ = predicted.shape
     if truth.shape != predicted.shape[1:] or valid.shape != (points, steps):
         raise ShapeError(
             f"predicted {predicted.shape}, truth {truth.shape}, valid {valid.shape} disagree"
         )
+    if not np.isfinite(predicted[:, valid]).all():
+        raise NonFiniteOutputError("a predicted trace holds NaN or infinity at a valid step")
+    if not np.isfinite(truth[valid]).all():
+        raise DataError("a true trace holds NaN or infinity at a valid step")
     distance = np.linalg.norm(predicted - truth, axis=-1)
     counts = valid.sum(axis=1)
     any_valid = counts > 0
@@ -42,9 +61,8 @@ def path_errors(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> 
         order = np.stack([np.flatnonzero(valid[r]) for r in rows])
         left = np.take_along_axis(predicted[:, rows], order[None, :, :, None], axis=2)
         right = np.take_along_axis(truth[rows], order[:, :, None], axis=1)
-        cost = np.linalg.norm(
-            left[:, :, :, None].astype(np.float64) - right[None, :, None].astype(np.float64), axis=-1
-        )
+        left, right = left.astype(np.float64), right.astype(np.float64)
+        cost = np.linalg.norm(left[:, :, :, None] - right[None, :, None], axis=-1)
         total, largest = _align(cost)
         dtw[:, rows], frechet[:, rows] = total / count, largest
     blank = np.where(any_valid, 1.0, np.nan)
@@ -71,35 +89,88 @@ def _align(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def smoothness(paths: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Return the mean L2 of second differences (S, N) over interior steps with valid neighbours."""
-    second = np.linalg.norm(paths[..., 2:, :] - 2 * paths[..., 1:-1, :] + paths[..., :-2, :], axis=-1)
+    """Return the mean length of second differences (S, N) over steps with valid neighbours."""
+    second = paths[..., 2:, :] - 2 * paths[..., 1:-1, :] + paths[..., :-2, :]
     inner = valid[:, 2:] & valid[:, 1:-1] & valid[:, :-2]
     counts = inner.sum(axis=1)
-    mean = np.where(inner, second, 0).sum(axis=-1) / np.maximum(counts, 1)
-    return np.where(counts > 0, mean, np.nan)
+    length = np.where(inner, np.linalg.norm(second, axis=-1), 0)
+    return np.where(counts > 0, length.sum(axis=-1) / np.maximum(counts, 1), np.nan)
+
+
+def mean_l1(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> float:
+    """Return the mean over valid steps of the absolute errors summed over axes; NaN without any.
+
+    The released ``l1_delta`` is this in scaled displacements.
+
+    Args:
+        predicted: (N, H, c) one sample.
+        truth: (N, H, c).
+        valid: (N, H) bool.
+    """
+    return _mean(np.abs(predicted - truth).sum(axis=-1)[valid])
 
 
 def summarise(
     predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray, horizon: int
 ) -> dict[str, float]:
-    """Return the released result keys for one horizon.
+    """Return the released result keys for one horizon; NaN where no point counts.
 
     Args:
-        predicted: (S, N, H, 3); truth: (N, H, 3); valid: (N, H) bool, false also for padding.
-        horizon: first steps that count.
+        predicted: (S, N, H, 3) u, v in [-1, 1], z in metres; sample 0 is the top-1.
+        truth: (N, H, 3).
+        valid: (N, H) bool, false also for padding.
+        horizon: first steps that count, 1..H.
+
+    Raises:
+        ShapeError: the shapes disagree, or the horizon is not in 1..H.
     """
-    predicted, truth, valid = predicted[:, :, :horizon], truth[:, :horizon], valid[:, :horizon]
-    samples = len(predicted)
+    predicted, truth, valid = _cut(predicted, truth, valid, horizon)
     result: dict[str, float] = {}
     for name, axes in AXES.items():
         left, right = predicted[..., axes], truth[..., axes]
-        for key, values in path_errors(left, right, valid).items():
-            result[f"{key}_{name}"] = float(np.nanmean(values[0]))
-            label = {"ade": "ADE", "fde": "FDE", "dtw": "DTW", "frechet": "Frechet"}[key]
-            result[f"min{label}_{samples}_{name}"] = float(np.nanmean(np.min(values, axis=0)))
-        result[f"smooth_pred_{name}"] = float(np.nanmean(smoothness(left, valid)))
-        result[f"smooth_gt_{name}"] = float(np.nanmean(smoothness(right[None], valid)))
-        first = np.abs(left[0] - right).sum(axis=-1)
-        l1 = {"uvz": "l1_abs", "uv": "l1_uv", "depth": "l1_depth"}[name]
-        result[l1] = float(first[valid].mean()) if valid.any() else float("nan")
+        result |= _best_and_first(left, right, valid, name)
+        result[f"smooth_pred_{name}"] = _mean(smoothness(left, valid))
+        result[f"smooth_gt_{name}"] = _mean(smoothness(right[None], valid))
+        result[_L1[name]] = mean_l1(left[0], right, valid)
     return result
+
+
+def summarise_metres(
+    predicted_m: np.ndarray, truth_m: np.ndarray, valid: np.ndarray, horizon: int
+) -> dict[str, float]:
+    """Return the path errors (keys ``ade_m``, ``minADE_S_m``, ...) of unprojected traces.
+
+    Args:
+        predicted_m: (S, N, H, 3) metres in the optical frame.
+        truth_m: (N, H, 3) metres in the optical frame.
+        valid: (N, H) bool, false also for padding.
+        horizon: first steps that count, 1..H.
+
+    Raises:
+        ShapeError: the shapes disagree, or the horizon is not in 1..H.
+    """
+    return _best_and_first(*_cut(predicted_m, truth_m, valid, horizon), "m")
+
+
+def _best_and_first(
+    predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray, name: str
+) -> dict[str, float]:
+    """Return each path error of sample 0 and of the best sample of each point."""
+    result: dict[str, float] = {}
+    for key, values in path_errors(predicted, truth, valid).items():
+        result[f"{key}_{name}"] = _mean(values[0])
+        result[f"min{_BEST_OF[key]}_{len(values)}_{name}"] = _mean(values.min(axis=0))
+    return result
+
+
+def _cut(
+    predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray, horizon: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if not 1 <= horizon <= valid.shape[-1]:
+        raise ShapeError(f"horizon {horizon}: expected 1..{valid.shape[-1]}")
+    return predicted[:, :, :horizon], truth[:, :horizon], valid[:, :horizon]
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

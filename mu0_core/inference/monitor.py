@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judge from successive forecasts how much of the asked motion is left.
 
-μ0 forecasts the rest of the motion; when nothing is expected to move any more, the task is over
-as far as the model can tell. Whether it was achieved is not known here.
+μ0 forecasts the rest of the motion and where on each trace it ends; when nothing is expected to
+move before its end, the task is over as far as the model can tell. Whether it was achieved is not
+known here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mu0_core.errors import ConfigError
+from mu0_core.spline.basis import design_matrix
 from mu0_core.types import TraceForecast
+
+
+_SAMPLES = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,20 @@ class RemainingMotionMonitor:
 
     def update(self, forecast: TraceForecast) -> float:
         """Return the progress 0..1; 1 only after ``patience`` still forecasts in a row."""
-        start = forecast.control_points[:, :1]
-        moved = np.linalg.norm(forecast.control_points - start, axis=-1)
-        remaining = float(moved.max(initial=0.0))
+        remaining = remaining_motion_m(forecast)
         self._largest_m = max(self._largest_m, remaining)
         self._still = self._still + 1 if remaining < self.settings.still_m else 0
         if self._still >= self.settings.patience:
             return 1.0
         share = remaining / max(self._largest_m, self.settings.still_m)
         return float(np.clip(1.0 - share, 0.0, 0.99))
+
+
+def remaining_motion_m(forecast: TraceForecast) -> float:
+    """Return the largest distance of any point from its start, on its trace up to its end."""
+    phases = np.linspace(0.0, 1.0, _SAMPLES)
+    basis = design_matrix(forecast.knots, forecast.degree, phases)
+    control = forecast.control_points.astype(float)
+    offset = np.einsum("hd,ndc->nhc", basis, control - control[:, :1])
+    belongs = phases <= forecast.valid_until[:, None] + 1e-6
+    return float((np.linalg.norm(offset, axis=-1) * belongs).max(initial=0.0))

@@ -53,7 +53,7 @@ def derivative_matrix(
 ) -> np.ndarray:
     """Return (len(parameters), D): derivatives of the basis by the parameter.
 
-    At a joint of Bezier pieces the derivative is that of the piece to the right; at 1, to the left.
+    At a joint of Bezier pieces it is the derivative of the right piece; at 1, of the left one.
 
     Raises:
         ShapeError: ``order`` is not in 0..degree, or a parameter lies outside 0..1.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Value and derivatives of splines at given parameters (numpy; the torch twin renders forecasts).
+"""Value and derivatives of splines at given parameters (numpy; the model renders in torch).
 
-The parameter is a phase along the trace, so a derivative is metres (or uv) per phase, not per second.
+The parameter is a phase along the trace: a derivative is metres (or uv) per phase, not per second.
 """
 
 from __future__ import annotations

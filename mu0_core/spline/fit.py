@@ -20,14 +20,15 @@ def fit_control_points(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit released splines to displacements from an anchor.
 
-    Rows: the anchor (zero at parameter 0), each valid step k at (k + 1) / H, and ``ridge`` times the
-    differences of neighbouring control points with zero target.
+    Rows: the anchor (zero at parameter 0), each valid step k at (k + 1) / H, and ``ridge`` times
+    the differences of neighbouring control points with zero target.
 
     Args:
         steps: (N, H, 3) scaled displacements; values at invalid steps are ignored.
         valid: (N, H) bool.
         n_ctrl: D.
-        ridge, ridge_order: weight and order (1 or 2) of the difference penalty.
+        ridge: weight of the difference penalty.
+        ridge_order: order of the differences, 1 or 2.
         clip: largest magnitude of a control point, or None.
 
     Returns:
@@ -44,7 +45,8 @@ def fit_control_points(
     basis = design_matrix(bezier_knots(n_ctrl), DEGREE, np.arange(horizon + 1) / horizon)
     penalty = ridge * np.diff(np.eye(n_ctrl), n=ridge_order, axis=0)
     weights = np.concatenate([np.ones((points, 1)), valid], axis=1)
-    target = np.concatenate([np.zeros((points, 1, 3)), np.where(valid[..., None], steps, 0.0)], axis=1)
+    known = np.where(valid[..., None], steps, 0.0)
+    target = np.concatenate([np.zeros((points, 1, 3)), known], axis=1)
     normal = np.einsum("hd,nh,he->nde", basis, weights, basis) + penalty.T @ penalty
     right = np.einsum("hd,nh,nhc->ndc", basis, weights, target)
     fitted = valid.sum(axis=1) >= n_ctrl

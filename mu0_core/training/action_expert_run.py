@@ -14,6 +14,7 @@ from mu0_core.action_expert.trace_policy import TracePolicy
 from mu0_core.action_expert.trace_policy_config import TracePolicyConfig
 from mu0_core.errors import ConfigError
 from mu0_core.inference.language import InstructionEncoder
+from mu0_core.inference.runtime import load_policy
 from mu0_core.model.checkpoint import load_exact, save_checkpoint
 from mu0_core.model.layout import PRETRAINED_LANGUAGE
 from mu0_core.model.llama import LanguageModel
@@ -56,6 +57,7 @@ def train_action_expert(
     provenance: Callable[[str], Provenance],
     world_model: Path | None = None,
     watcher: Watcher | None = None,
+    start: Path | None = None,
 ) -> Progress:
     """Train an action expert of the embedded profile and export it to ``out``.
 
@@ -67,6 +69,7 @@ def train_action_expert(
         world_model: output folder of `train_world_model` on the same snapshots, whose forecasts
             are trained on; None trains on true traces with noise alone.
         watcher: is told what happens.
+        start: folder of a checkpoint of the same sizes whose weights are learned on from.
 
     Raises:
         DataError: snapshots or kept stages are broken or do not belong together.
@@ -90,6 +93,8 @@ def train_action_expert(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.loop.seed)
         policy = TracePolicy(run.policy)
+    if start is not None:
+        policy = load_policy(start, _same_config(start, run.policy))
     objective = ActionExpertObjective(
         policy, slots, control_m, instructions,
         slots.validation(run.slots.validation_share), run.batch, forecasts,
@@ -100,6 +105,7 @@ def train_action_expert(
         "policy": dataclasses.asdict(run.policy),
         "slots": len(slots),
         "forecasts": forecasts.source if forecasts else None,
+        "start": sha256(start / "model.safetensors") if start else None,
     }
     progress = train(objective, run.loop, run.budget, work, fixed, watcher.step)
     origin = provenance(
@@ -123,6 +129,13 @@ def train_action_expert(
          "parameters": sum(p.numel() for p in policy.parameters())},
     )  # fmt: skip
     return progress
+
+
+def _same_config(start: Path, config: TracePolicyConfig) -> TracePolicyConfig:
+    stored = TracePolicyConfig.from_json(start / "config.json")
+    if stored != config:
+        raise ConfigError(f"{start} holds a policy of other settings: {stored}, wanted {config}")
+    return config
 
 
 def instruction_encoder() -> InstructionEncoder:

@@ -29,7 +29,7 @@ from mu0_core.training.trace_geometry import to_base
 class ForecastSettings:
     """How many slots get how many forecasts, and how many slots are computed at once."""
 
-    max_slots: int = 24_000
+    max_slots: int = 12_000
     num_samples: int = 1
     batch_size: int = 16
 

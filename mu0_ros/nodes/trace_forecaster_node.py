@@ -44,7 +44,11 @@ class TraceForecasterParameters:
 
     model_id: str = parameter("mu0-embedded", "world model in the registry")
     device: str = parameter("cpu", "torch device")
-    backend: str = parameter("model", "model, or fake (straight lines, for tests)")
+    backend: str = parameter(
+        "model",
+        "model, fake (straight lines, for tests) or no_model (the same at real query points, for "
+        "mu0 benchmark --messages)",
+    )
     fake_fault: str = parameter("", "fault of the fake backend, see mu0_core/testing/fakes.py")
     max_points: int = parameter(32, "most query points per forecast", low=1, high=256)
     num_samples: int = parameter(1, "sampled futures; more give a spread", low=1, high=16)

@@ -8,8 +8,8 @@ from mu0_core.spline.basis import bezier_knots
 from mu0_core.types import QueryPoints, TraceForecast
 
 
-def forecast(motion_m):
-    """One point that is expected to move by ``motion_m`` along x."""
+def forecast(motion_m, end=1.0):
+    """One point that is expected to move by ``motion_m`` along x; its motion ends at a phase."""
     control = np.zeros((1, 10, 3), np.float32)
     control[0, :, 0] = np.linspace(0, motion_m, 10)
     control[..., 2] = 1.0
@@ -18,7 +18,7 @@ def forecast(motion_m):
         np.zeros(1, np.uint16), np.zeros(1, np.uint8), 640, 480,
     )
     return TraceForecast(
-        control, bezier_knots(10), 3, np.ones(1, np.float32), None, query, "do it", "m", "f", 0
+        control, bezier_knots(10), 3, np.full(1, end, np.float32), None, query, "do it", "m", "f", 0
     )
 
 
@@ -40,3 +40,9 @@ def test_reset_forgets():
     assert monitor.update(forecast(0.0)) == 1.0
     monitor.reset()
     assert monitor.update(forecast(0.4)) == 0.0
+
+
+def test_what_lies_behind_the_end_of_the_motion_does_not_count():
+    monitor = RemainingMotionMonitor(MonitorSettings(still_m=0.03, patience=1))
+    assert monitor.update(forecast(0.4, end=0.25)) < 1.0
+    assert monitor.update(forecast(0.4, end=0.0)) == 1.0

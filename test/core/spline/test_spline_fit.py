@@ -11,6 +11,7 @@ from mu0_core.spline.basis import bezier_knots, uniform_knots
 from mu0_core.spline.evaluate import evaluate
 from mu0_core.spline.fit import fit_control_points, refit
 
+ZERO, VALID = np.zeros((2, 32, 3)), np.ones((2, 32), bool)
 KNOTS, STEPS = bezier_knots(10), np.arange(33) / 32
 seeds = st.integers(0, 2**32 - 1)
 
@@ -83,8 +84,8 @@ def test_fit_without_penalty_survives_an_empty_piece():
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda: fit_control_points(np.zeros((2, 32, 3)), np.ones((2, 31), bool)), "disagree"),
-        (lambda: fit_control_points(np.zeros((2, 32, 3)), np.ones((2, 32), bool), ridge_order=3), "3"),
+        (lambda: fit_control_points(ZERO, VALID[:, :31]), "disagree"),
+        (lambda: fit_control_points(ZERO, VALID, ridge_order=3), "3"),
         (lambda: refit(np.zeros((2, 9, 3)), KNOTS), r"\(2, 9, 3\)"),
         (lambda: refit(np.full((2, 33, 3), np.nan), KNOTS), "NaN"),
     ],

@@ -61,11 +61,12 @@ def test_world_model_arguments_reach_the_training(called, capsys):
 @pytest.mark.parametrize("flag", [[], ["--no-traces"]])
 def test_action_expert_arguments_reach_the_training(called, flag):
     args = parse(train, "action-expert", "--data", "d", "--out", "o", "--minutes", "2.5",
-                 "--world-model", "w", *flag)  # fmt: skip
+                 "--world-model", "w", "--from", "s", *flag)  # fmt: skip
     assert train.run(args) == 0
-    _, _, settings, _, (world_model, _) = called["action-expert"]
+    _, _, settings, _, (world_model, _, start) = called["action-expert"]
     assert settings.policy.use_trace is (not flag)
     assert settings.budget.minutes == 2.5 and world_model == Path("w")
+    assert start == Path("s")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,7 @@ def test_action_expert_arguments_reach_the_training(called, flag):
     [
         (["world-model", "--steps", "1", "--no-traces"], "--no-traces"),
         (["world-model", "--steps", "1", "--world-model", "w"], "--world-model"),
+        (["world-model", "--steps", "1", "--from", "s"], "--from"),
         (["action-expert", "--steps", "1", "--max-snapshots", "3"], "--max-snapshots"),
         (["world-model", "--steps", "1", "--threads", "0"], "--threads 0"),
         (["world-model", "--steps", "0"], "positive"),
