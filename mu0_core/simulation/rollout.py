@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mu0_core.simulation.world import TOOL_DOWN, TableWorld
+from mu0_core.simulation.posture import TOOL_DOWN
+from mu0_core.simulation.world import TableWorld
 
 SERVO_PERIOD_S = 0.02
 

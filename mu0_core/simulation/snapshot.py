@@ -18,11 +18,11 @@ from mu0_core.robot.description import RobotDescription
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.simulation import expert, scene
 from mu0_core.simulation.layout import possible_targets
-from mu0_core.simulation.posture import PostureTable
+from mu0_core.simulation.posture import posture_table
 from mu0_core.simulation.shadow_table import ShadowPath, ShadowTable, play
 from mu0_core.simulation.tasks import TASKS
 from mu0_core.simulation.tracks import body_tracks
-from mu0_core.simulation.world import TOOL_DOWN, TableWorld
+from mu0_core.simulation.world import TableWorld
 from mu0_core.types import CameraIntrinsics, QueryPoints
 
 _MAX_ROUNDS = 8
@@ -223,7 +223,7 @@ class PathBodies:
     def __init__(self, world: TableWorld) -> None:
         robot: RobotDescription = world.robot
         self._kinematics = Kinematics(robot)
-        self.joints = PostureTable(robot, TOOL_DOWN)
+        self.joints = posture_table(robot.name)
         names = [world.body_name(k) for k in range(len(world.body_poses()))]
         links = set(self._kinematics.link_frames(robot.home_rad))
         self._links = [(k, name) for k, name in enumerate(names) if name in links]

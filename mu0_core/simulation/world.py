@@ -15,13 +15,13 @@ from mu0_core.robot.description import RobotDescription, load_robot
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.simulation import scene
 from mu0_core.simulation.layout import Layout, sample_layout
+from mu0_core.simulation.posture import TOOL_DOWN
 from mu0_core.simulation.tasks import TASKS, get_task
 from mu0_core.types import CameraIntrinsics, Proprioception, RgbdFrame
 
 mujoco = scene.mujoco
 
 CAMERA_FRAME = "scene_camera_optical_frame"
-TOOL_DOWN = np.diag([1.0, -1.0, -1.0])  # rotation of T_base_tip: tip z points down
 _OPTICAL_FROM_GL = np.diag([1.0, -1.0, -1.0])
 
 

@@ -109,9 +109,9 @@ def train_action_expert(
     }
     progress = train(objective, run.loop, run.budget, work, fixed, watcher.step)
     origin = provenance(
-        f"{len(slots.files)} simulated demonstrations (episode seeds {slots.seed.min()}.."
-        f"{slots.seed.max()}), {len(slots)} frames, "
-        + (f"forecasts of {len(forecasts.slot)} frames" if forecasts else "true traces only")
+        f"{len(slots.files)} simulated pictures (episode seeds {slots.seed.min()}.."
+        f"{slots.seed.max()}), {len(slots)} sentences with their futures, "
+        + (f"forecasts of {len(forecasts.slot)} of them" if forecasts else "true traces only")
     )
     config = dataclasses.asdict(run.policy)
     save_checkpoint(

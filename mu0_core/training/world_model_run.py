@@ -101,8 +101,8 @@ def train_world_model(
     fixed = {"batch": dataclasses.asdict(run.batch), "slots": len(slots), "cached": len(cache)}
     progress = train(objective, run.loop, run.budget, work, fixed, watcher.step)
     origin = provenance(
-        f"{len(slots.files)} simulated demonstrations (episode seeds {slots.seed.min()}.."
-        f"{slots.seed.max()}), {len(slots)} frames, features of {len(cache)}"
+        f"{len(slots.files)} simulated pictures (episode seeds {slots.seed.min()}.."
+        f"{slots.seed.max()}), {len(slots)} sentences with their futures"
     )
     model.eval()
     save_world_model(

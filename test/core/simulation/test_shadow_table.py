@@ -66,7 +66,8 @@ def test_links_fingers_and_cubes_move_as_rigid_bodies(world):
     identity = np.einsum("kbij,kblj->kbil", rotations, rotations)
     np.testing.assert_allclose(identity, np.broadcast_to(np.eye(3), identity.shape), atol=1e-6)
     names = [world.body_name(k) for k in range(len(now))]
-    fingers = poses[:, [names.index(f"fr3_{s}finger") for s in ("left", "right")], :3, 3]
+    indices = [names.index(f"fr3_{side}finger") for side in ("left", "right")]
+    fingers = poses[:, indices][..., :3, 3]
     apart = np.linalg.norm(fingers[:, 0] - fingers[:, 1], axis=-1)
     np.testing.assert_allclose(apart - apart[0], path.opening_m - path.opening_m[0], atol=1e-6)
 
