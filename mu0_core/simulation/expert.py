@@ -33,8 +33,10 @@ FINGER_HALF_M = 0.026  # from the tip to the side of the closed fingers
 
 _RELEASED_M, GRIPPED_M = 0.070, 0.062
 _ARRIVED_M, _ARRIVED_M_S = 0.004, 0.10
+_NEAR_M = 0.05  # so far beside its place a round may begin; it then corrects first
+_ASIDE_M = 0.008
 _LOW_M = 0.07
-_PARKED_FROM_M = 0.125
+_PARKED_FROM_M = 0.105
 
 
 class Table(Protocol):
@@ -163,7 +165,7 @@ def _pick_and_place(table: Table, task: str, cubes: tuple[int, ...]) -> list[Way
     above_place = _at(place, max(TRAVEL_HEIGHT_M, place[2] + HOVER_M))
     if holds(table, cubes[0]):
         grip = tip - cube  # the cube, not the tip, goes to its place
-        if _across(cube, place) < 0.03:
+        if _across(cube, place) < _NEAR_M and cube[2] > place[2] - 0.01:
             return [
                 Waypoint(_at(place + grip, tip[2]), CLOSED_M),
                 Waypoint(place + grip, CLOSED_M),
@@ -188,9 +190,10 @@ def _placed(task: str, cube: np.ndarray, place: np.ndarray) -> bool:
 def _pick(table: Table, cube: np.ndarray, above_place: np.ndarray) -> list[Waypoint]:
     tip, opening = table.tip_position_m(), table.opening_m()
     hover = _at(cube, cube[2] + HOVER_M)
-    if opening > _RELEASED_M and _across(tip, cube) < 0.03 and tip[2] < hover[2] + 0.04:
+    low = 0.03 if tip[2] < cube[2] + 0.05 else _NEAR_M
+    if opening > _RELEASED_M and _across(tip, cube) < low and tip[2] < hover[2] + 0.06:
         grasp = _at(cube, max(cube[2] - 0.004, 0.016))
-        aside = _across(tip, cube) > 0.008
+        aside = _across(tip, cube) > _ASIDE_M
         return [
             *([Waypoint(_at(cube, max(tip[2], cube[2] + 0.06)), OPEN_M)] if aside else []),
             Waypoint(grasp, OPEN_M),
@@ -216,9 +219,11 @@ def _push(table: Table, index: int, side: int) -> list[Waypoint]:
         return []
     half = table.layout.cube_half_m[index]
     behind = cube - (0, side * (half + BEHIND_M), 0)
-    if closed and _across(tip, behind) < 0.025 and tip[2] < _PARKED_FROM_M:
+    if closed and _across(tip, behind) < _NEAR_M and _LOW_M < tip[2] < _PARKED_FROM_M:
         end = cube + (0, side * (PUSH_DISTANCE_M - half - FINGER_HALF_M), 0)
+        aside = _across(tip, behind) > _ASIDE_M
         return [
+            *([Waypoint(_at(behind, APPROACH_HEIGHT_M), CLOSED_M)] if aside else []),
             Waypoint(_at(behind, PUSH_HEIGHT_M), CLOSED_M),
             Waypoint(_at(end, PUSH_HEIGHT_M), CLOSED_M),
             Waypoint(_at(end, 0.075), CLOSED_M),
@@ -231,12 +236,13 @@ def _press(table: Table) -> list[Waypoint]:
     tip, button = table.tip_position_m(), table.body_position_m("button")
     closed = table.opening_m() < 0.02
     top = 2 * scene.BUTTON_HOUSING_M[2] + 0.024
-    if closed and _across(tip, button) < 0.025 and tip[2] > _PARKED_FROM_M:
+    parked = tip[2] > _PARKED_FROM_M
+    if closed and _across(tip, button) < 0.025 and parked:
         return []
-    if closed and _across(tip, button) < 0.025:
-        aside = _across(tip, button) > 0.008
+    if closed and _across(tip, button) < _NEAR_M and tip[2] > _LOW_M:
+        aside = parked or _across(tip, button) > _ASIDE_M
         return [
-            *([Waypoint(_at(button, max(tip[2], APPROACH_HEIGHT_M)), CLOSED_M)] if aside else []),
+            *([Waypoint(_at(button, APPROACH_HEIGHT_M), CLOSED_M)] if aside else []),
             Waypoint(_at(button, top - 0.022), CLOSED_M, wait=1),
             Waypoint(_at(button, PARKED_HEIGHT_M), CLOSED_M),
         ]

@@ -55,9 +55,9 @@ class SnapshotSettings:
     max_points: int = 32
     rounds: int = 4
     elsewhere: float = 0.3
-    off_m: float = 0.006
+    off_m: float = 0.012
     far_off_m: float = 0.035
-    far_off: float = 0.12
+    far_off: float = 0.2
     cut: float = 0.12
     drop: float = 0.04
 
