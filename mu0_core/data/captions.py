@@ -57,14 +57,17 @@ class Captions:
         """Read ``curated_training_texts.json``; entries without any instruction are left out.
 
         Raises:
-            DataError: not JSON, or an entry is malformed.
+            DataError: not a JSON object, or an entry is malformed (also one without instruction).
         """
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            found = [_entry(e) for group in _GROUPS for e in data.get(group, ())]
-            return cls(tuple(entry for entry in found if entry is not None))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: {type(error).__name__}: {error}") from error
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read as JSON ({error})") from error
+        try:
+            found = [_entry(e) for group in _GROUPS for e in _listed(data, group)]
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        return cls(tuple(entry for entry in found if entry is not None))
 
     def to_json(self) -> str:
         """Return the text of a file that `from_file` reads back."""
@@ -76,10 +79,23 @@ class Captions:
         return json.dumps({"chunk_texts": chunks, "merged_texts": []}, indent=1) + "\n"
 
 
-def _entry(raw: dict) -> CaptionEntry | None:
+def _listed(data: object, group: str) -> list:
+    if not isinstance(data, dict):
+        raise DataError(f"expected a JSON object, got {data!r}")
+    entries = data.get(group, [])
+    if not isinstance(entries, list):
+        raise DataError(f"{group} must be a list, got {entries!r}")
+    return entries
+
+
+def _entry(raw: object) -> CaptionEntry | None:
+    if not isinstance(raw, dict):
+        raise DataError(f"an entry must be an object, got {raw!r}")
     texts = [raw.get(key) or "" for key in _INSTRUCTIONS]
     if not all(isinstance(text, str) for text in texts):
         raise DataError(f"instructions must be strings, got {texts}")
-    first, last = int(raw["start_idx"]), int(raw["end_idx"])
+    ends = [raw.get(key) for key in ("start_idx", "end_idx")]
+    if any(type(end) is not int for end in ends):  # bool is an int too
+        raise DataError(f"start_idx and end_idx must be integers, got {ends}")
     spoken = tuple(text for text in texts if text.strip())
-    return CaptionEntry(first, last, spoken) if spoken else None
+    return CaptionEntry(*ends, spoken) if spoken else None

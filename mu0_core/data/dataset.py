@@ -20,6 +20,7 @@ from mu0_core.data.seeding import draw_rng
 from mu0_core.errors import DataError
 
 MAX_REPLACEMENTS = 16
+MAX_OPEN = 16  # episodes; each holds about nine files open
 _LOG = logging.getLogger(__name__)
 
 
@@ -50,7 +51,7 @@ class TraceDataset(Dataset):
         self._lengths = {"history_len": history_len, "future_len": future_len}
         self._seed, self._rank = seed, rank
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self._readers: dict[Path, EpisodeReader] = {}
+        self._readers: dict[Path, EpisodeReader] = {}  # last used last
         self._index: list[tuple[Path, int]] = []
         self.rejected: dict[Path, str] = {}
         for directory in map(Path, directories):
@@ -106,12 +107,14 @@ class TraceDataset(Dataset):
         )
 
     def _open(self, directory: Path) -> EpisodeReader:
-        if directory not in self._readers:
+        reader = self._readers.pop(directory, None)
+        if reader is None:
+            while len(self._readers) >= MAX_OPEN:
+                del self._readers[next(iter(self._readers))]
             with_depth = self.settings.depth_log_range is not None
-            self._readers[directory] = EpisodeReader(
-                directory, with_depth=with_depth, **self._lengths
-            )
-        return self._readers[directory]
+            reader = EpisodeReader(directory, with_depth=with_depth, **self._lengths)
+        self._readers[directory] = reader
+        return reader
 
 
 def collate_tensors(samples: Sequence[TraceSample]) -> dict[str, torch.Tensor | list[str]]:

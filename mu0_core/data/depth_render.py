@@ -12,7 +12,7 @@ from enum import Enum
 
 import numpy as np
 
-from mu0_core.errors import ConfigError, ShapeError
+from mu0_core.errors import ConfigError, DataError, ShapeError
 
 MIN_DEPTH_M = 1e-3
 _TURBO = np.array(  # Mikhailov's polynomial: rows red, green, blue; columns x^0..x^5
@@ -73,18 +73,19 @@ def align_depth(
     range.
 
     Raises:
-        ShapeError: not a matrix, no valid pixel, or a constant image under ``LOG_PERCENTILE``.
+        ShapeError: not a matrix.
+        DataError: no valid pixel, or a constant image under ``LOG_PERCENTILE``.
         ConfigError: ``log_min`` is not below ``log_max``.
     """
     depth_m = _checked(depth_m, log_min, log_max)
     valid = is_valid_depth(depth_m)
     if not valid.any():
-        raise ShapeError("no pixel of the depth image is finite and above a millimetre")
+        raise DataError("no pixel of the depth image is finite and above a millimetre")
     known = depth_m[valid].astype(np.float64)
     if method is DepthAlignment.LOG_PERCENTILE:
         first, last = np.percentile(np.log(known), [1, 99])
         if last <= first:
-            raise ShapeError(f"every depth is {known[0]} m; percentiles cannot be aligned")
+            raise DataError(f"every depth is {known[0]} m; percentiles cannot be aligned")
         scale = (log_max - log_min) / (last - first)
         known = np.exp((np.log(known) - first) * scale + log_min)
     elif method is DepthAlignment.MEDIAN_SCALE:

@@ -51,6 +51,7 @@ class EpisodeReader:
     """One episode directory.
 
     Attributes:
+        directory: where it lies.
         images: (T, h, w, 3) uint8.
         depth_m: (T, h, w) float16, or None when not asked for; NaN where unknown.
         captions: instructions, empty when the episode has none.
@@ -82,19 +83,21 @@ class EpisodeReader:
         self.history_len, self.future_len = history_len, future_len
         self.images = self._map("images.npy", "u", (None, None, None, 3))
         frames, height, width, _ = self.images.shape
+        if 0 in self.images.shape:
+            raise DataError(f"{self.directory}/images.npy: {self.images.shape} holds no pixel")
         depth_shape = (frames, height, width)
         self.depth_m = self._map("depth.npy", "f", depth_shape) if with_depth else None
         self.frame_indices = self._map("samples/frame_indices.npy", "i", (None,))
-        self.offsets = self._map("samples/offsets.npy", "i", (len(self.frame_indices) + 1,))
-        self.is_moving = self._map("samples/is_moving.npy", "b", (None,))
-        rows = len(self.is_moving)
+        self._offsets = self._map("samples/offsets.npy", "i", (len(self.frame_indices) + 1,))
+        self._is_moving = self._map("samples/is_moving.npy", "b", (None,))
+        rows = len(self._is_moving)
         self._traj = self._map("samples/traj.npy", "f", (rows, None, 3))
         self._traj_history = self._map("samples/traj_history.npy", "f", (rows, None, 3))
         self._valid = self._map("samples/valid_steps.npy", "b", self._traj.shape[:2])
         self._valid_history = self._map(
             "samples/valid_steps_history.npy", "b", self._traj_history.shape[:2]
         )
-        self.cluster_ids = self._clusters(rows)
+        self._cluster_ids = self._clusters(rows)
         path = self.directory / CAPTIONS_FILE
         self.captions = Captions.from_file(path) if path.exists() else Captions()
         self._check_columns()
@@ -116,13 +119,13 @@ class EpisodeReader:
         """
         if not 0 <= index < len(self):
             raise DataError(f"{self.directory}: slot {index} of {len(self)}")
-        rows = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+        rows = slice(int(self._offsets[index]), int(self._offsets[index + 1]))
         paths = []
         for name, points, marked, columns in (
             ("traj", self._traj, self._valid, self.future_len + 1),
             ("traj_history", self._traj_history, self._valid_history, self.history_len + 1),
         ):
-            path = points[rows, :columns].astype(np.float32)
+            path = np.array(points[rows, :columns], np.float32)
             if np.isnan(path).any() or np.isposinf(path).any():
                 raise DataError(
                     f"{self.directory}/samples/{name}.npy: slot {index} holds NaN or +inf; "
@@ -131,14 +134,14 @@ class EpisodeReader:
             paths += [path, np.asarray(marked[rows, :columns]) & np.isfinite(path).all(axis=-1)]
         return Slot(
             int(self.frame_indices[index]), *paths,
-            np.asarray(self.is_moving[rows]), np.asarray(self.cluster_ids[rows], np.int64),
+            np.asarray(self._is_moving[rows]), np.asarray(self._cluster_ids[rows], np.int64),
         )
 
     def _map(self, name: str, kind: str, shape: tuple[int | None, ...]) -> np.ndarray:
         """Map ``name`` and check dtype kind and shape (None = any)."""
         path = self.directory / name
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = np.lib.format.open_memmap(path, mode="r")  # refuses pickles and archives
         except FileNotFoundError:
             raise DataError(f"{path}: missing") from None
         except (OSError, ValueError, EOFError) as error:
@@ -169,7 +172,7 @@ class EpisodeReader:
                 )
 
     def _check_index(self, frames: int, rows: int) -> None:
-        offsets, indices = self.offsets, self.frame_indices
+        offsets, indices = self._offsets, self.frame_indices
         if offsets[0] != 0 or offsets[-1] != rows or np.any(np.diff(offsets) < 0):
             raise DataError(
                 f"{self.directory}/samples/offsets.npy: must rise from 0 to {rows}, is "

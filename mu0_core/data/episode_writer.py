@@ -77,15 +77,18 @@ class EpisodeWriter:
 
         Raises:
             DataError: the frame does not exist or has a slot, shapes disagree, column 0 is not a
-                point, or a value is NaN, +inf or beyond half precision.
+                point or not the same in both, or a value is NaN, +inf or beyond half precision.
         """
         count = len(is_moving)
         if not 0 <= frame < len(self._images) or frame in self._frames:
             raise DataError(f"frame {frame}: unknown (0..{len(self._images) - 1}) or added before")
-        if np.shape(cluster_ids) != (count,):
-            raise DataError(f"frame {frame}: {np.shape(cluster_ids)} cluster_ids for {count} rows")
+        for name, array in (("is_moving", is_moving), ("cluster_ids", cluster_ids)):
+            if np.shape(array) != (count,):
+                raise DataError(f"frame {frame}: {name} {np.shape(array)}, expected ({count},)")
         future = _padded(f"frame {frame}: future", future, count, FUTURE_COLUMNS)
         history = _padded(f"frame {frame}: history", history, count, HISTORY_COLUMNS)
+        if not np.array_equal(future[:, 0], history[:, 0]):
+            raise DataError(f"frame {frame}: future and history differ in column 0, the frame")
         self._frames.append(frame)
         self._slots.append({
             "traj": future,
@@ -143,7 +146,8 @@ class EpisodeWriter:
 
 def _padded(name: str, points: np.ndarray, count: int, columns: int) -> np.ndarray:
     """Return (K, columns, 3) float16, -inf behind the given steps."""
-    if points.ndim != 3 or points.shape[0] != count or not 1 <= points.shape[1] <= columns:
+    fits = points.ndim == 3 and points.shape[::2] == (count, 3)
+    if not fits or not 1 <= points.shape[1] <= columns:
         raise DataError(f"{name} {points.shape}, expected ({count}, 1..{columns}, 3)")
     padded = np.full((count, columns, 3), -np.inf, np.float16)
     with np.errstate(over="ignore"):

@@ -187,8 +187,8 @@ def _depth_samples(episode: EpisodeReader, rng: np.random.Generator) -> np.ndarr
     frames = rng.choice(count, min(count, _FRAMES_PER_EPISODE), replace=False)
     pixels = np.stack(
         [episode.depth_m[k, ::_PIXEL_STRIDE, ::_PIXEL_STRIDE] for k in np.sort(frames)]
-    )
-    return pixels[is_valid_depth(pixels)].astype(np.float32)
+    ).astype(np.float32)
+    return pixels[is_valid_depth(pixels)]
 
 
 def _depth_fields(depths: list[np.ndarray]) -> dict[str, float | int]:

@@ -48,7 +48,8 @@ class SamplingSettings:
 def to_uvz(points_px: np.ndarray, width: int, height: int) -> np.ndarray:
     """Return (..., 3) u, v in [-1, 1] over the image and z in metres, of x px, y px, z m.
 
-    Pixels of the data format start at the image's corner (0 = left edge, width = right edge).
+    Pixels of the data format start at the image's corner (0 = left edge, width = right edge);
+    `mu0_core.geometry.camera` has pixels with integer centres, half a pixel less.
     """
     scale = np.array([2.0 / width, 2.0 / height, 1.0], points_px.dtype)
     return points_px * scale - np.array([1.0, 1.0, 0.0], points_px.dtype)

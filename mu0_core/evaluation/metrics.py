@@ -100,7 +100,8 @@ def smoothness(paths: np.ndarray, valid: np.ndarray) -> np.ndarray:
 def mean_l1(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> float:
     """Return the mean over valid steps of the absolute errors summed over axes; NaN without any.
 
-    The released ``l1_delta`` is this in scaled displacements.
+    The released ``l1_delta`` is this in scaled displacements. Every step counts alike; the release
+    averages the means of its batches, which differ where batches hold unequal numbers of steps.
 
     Args:
         predicted: (N, H, c) one sample.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import chi
 
-from mu0_core.errors import ShapeError
+from mu0_core.errors import DataError, ShapeError
 
 
 def spread(samples: np.ndarray) -> np.ndarray:
@@ -40,13 +40,16 @@ def spread_coverage(
         sigmas: factors.
 
     Raises:
-        ShapeError: the shapes disagree, fewer than two samples, or no step is valid.
+        ShapeError: the shapes disagree, or fewer than two samples.
+        DataError: no step is valid.
     """
     sigma = spread(samples)
     if truth.shape != samples.shape[1:] or valid.shape != sigma.shape:
-        raise ShapeError(f"samples {samples.shape}, truth {truth.shape}, valid {valid.shape}")
+        raise ShapeError(
+            f"samples {samples.shape}, truth {truth.shape}, valid {valid.shape} disagree"
+        )
     if not valid.any():
-        raise ShapeError("no step is valid")
+        raise DataError("no step is valid: nothing can be covered")
     distance = np.linalg.norm(truth - samples.mean(axis=0), axis=-1)[valid]
     return {factor: float((distance <= factor * sigma[valid]).mean()) for factor in sigmas}
 

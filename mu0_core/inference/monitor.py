@@ -18,7 +18,6 @@ from mu0_core.types import TraceForecast
 
 
 _SAMPLES = 33
-_MOVING_SHARE = 0.1  # the arm alone is more than that of the points
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,9 @@ class RemainingMotionMonitor:
 
 
 def remaining_motion_m(forecast: TraceForecast) -> float:
-    """Return how far a tenth of the points still go at least, on their traces up to their ends.
+    """Return how far the second farthest point still goes, on its trace up to its end.
 
-    One or two points with a wild forecast do not keep a task alive.
+    One point with a wild forecast does not keep a task alive; a hand of which little is seen does.
     """
     phases = np.linspace(0.0, 1.0, _SAMPLES)
     basis = design_matrix(forecast.knots, forecast.degree, phases)
@@ -67,4 +66,4 @@ def remaining_motion_m(forecast: TraceForecast) -> float:
     offset = np.einsum("hd,ndc->nhc", basis, control - control[:, :1])
     belongs = phases <= forecast.valid_until[:, None] + 1e-6
     farthest = (np.linalg.norm(offset, axis=-1) * belongs).max(axis=1)
-    return float(np.quantile(farthest, 1.0 - _MOVING_SHARE)) if len(farthest) else 0.0
+    return float(np.sort(farthest)[-2:].min(initial=np.inf)) if len(farthest) else 0.0

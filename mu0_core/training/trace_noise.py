@@ -26,7 +26,7 @@ class TraceNoise:
         keep_points_min: least share of points that stay; fewer than ``few_points`` never leave.
     """
 
-    drift_m: float = 0.012
+    drift_m: float = 0.018
     wobble_m: float = 0.006
     own_drift_m: float = 0.003
     start_m: float = 0.0015

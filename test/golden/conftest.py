@@ -115,6 +115,9 @@ def close():
         if mask is not None:
             assert mask.any(), "nothing to compare"
             actual, expected = actual[mask], expected[mask]
+        if expected.is_floating_point() and expected.numel():
+            # fp32 sums over large activations round by more, differently on each processor
+            atol = max(atol, 1e-6 * float(expected.abs().max()))
         torch.testing.assert_close(actual, expected, atol=atol, rtol=rtol)
 
     return check

@@ -12,7 +12,7 @@ FRAMES, HEIGHT, WIDTH, ROWS = 6, 24, 32, 7
 
 def drifting_points(rng, rows=ROWS, steps=40, back=12):
     """Return future (rows, steps, 3) and history (rows, back, 3) that share column 0."""
-    start = np.stack([rng.uniform(4, 28, rows), rng.uniform(4, 20, rows), rng.uniform(1, 2, rows)], 1)
+    start = rng.uniform([4, 4, 1], [28, 20, 2], (rows, 3))
     speed = rng.uniform(-0.4, 0.4, (rows, 3)) * [1, 1, 0.02]
     future = start[:, None] + np.arange(steps)[:, None] * speed[:, None]
     return future, start[:, None] - np.arange(back)[:, None] * speed[:, None]

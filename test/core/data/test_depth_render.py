@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mu0_core.data.depth_render import DepthAlignment, align_depth, render_depth, turbo_table
-from mu0_core.errors import ConfigError, ShapeError
+from mu0_core.errors import ConfigError, DataError, ShapeError
 
 LOW, HIGH = -1.0, 1.0
 TABLE = turbo_table()
@@ -67,7 +67,7 @@ def test_bad_depth_is_named():
         render_depth(np.ones(4), LOW, HIGH)
     with pytest.raises(ConfigError, match="must rise"):
         render_depth(np.ones((4, 4)), HIGH, LOW)
-    with pytest.raises(ShapeError, match="no pixel"):
+    with pytest.raises(DataError, match="no pixel"):
         align_depth(np.zeros((4, 4)), DepthAlignment.MEDIAN_SCALE, LOW, HIGH)
-    with pytest.raises(ShapeError, match="every depth"):
+    with pytest.raises(DataError, match="every depth"):
         align_depth(np.ones((4, 4)), DepthAlignment.LOG_PERCENTILE, LOW, HIGH)

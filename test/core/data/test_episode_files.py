@@ -73,11 +73,18 @@ def put_pickle(path):
     path.write_bytes(pickle.dumps({"not": "an array"}))
 
 
+def put_archive(path):
+    with path.open("wb") as file:
+        np.savez(file, images=np.zeros((2, 4, 4, 3), np.uint8))
+
+
 BROKEN = [
     ("images.npy", drop, "missing"),
     ("images.npy", cut_short, "cut short"),
     ("images.npy", change(lambda a: a.astype(np.float32)), "float32"),
     ("images.npy", put_pickle, "npy"),
+    ("images.npy", put_archive, "npy"),
+    ("images.npy", change(lambda a: a[:0]), "holds no pixel"),
     ("depth.npy", change(lambda a: a[:, :-1]), "23"),
     ("depth.npy", drop, "missing"),
     ("samples/traj.npy", cut_short, "cut short"),
@@ -87,7 +94,7 @@ BROKEN = [
     ("samples/offsets.npy", change(lambda a: a[::-1].copy()), "rise from 0"),
     ("samples/offsets.npy", change(lambda a: a + 1), "rise from 0"),
     ("samples/frame_indices.npy", change(lambda a: a + 3), "0..5"),
-    ("curated_training_texts.json", lambda p: p.write_text("{"), "JSONDecodeError"),
+    ("curated_training_texts.json", lambda p: p.write_text("{"), "cannot be read as JSON"),
 ]
 
 
@@ -156,3 +163,11 @@ def test_bad_slots_are_refused(make_writer):
     ):
         with pytest.raises(DataError, match=named):
             make_writer().add_slot(frame, future, path, moving, ids)
+    for future, given, named in (
+        (path[..., :2], moving, "expected"),
+        (path[..., :1], moving, "expected"),
+        (path, moving[:, None], "is_moving"),
+        (path * 2, moving, "differ in column 0"),
+    ):
+        with pytest.raises(DataError, match=named):
+            make_writer().add_slot(1, future, path, given, ids)

@@ -3,7 +3,9 @@
 
 All tracks of a frame share one clock: the length of a time segment is the mean over the fastest 2
 % of the tracks, so that tracks stay synchronous. Lengths count image widths, image heights and
-metres alike. `mu0_core.training.retarget` is the form without gaps for simulated demonstrations.
+metres alike. This is what `EpisodeWriter.add_slot` takes: pixels, gaps, -inf behind the end.
+`mu0_core.training.retarget` follows the same clock for simulated points, which have no gaps and
+rest behind the end; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mu0_core.errors import ConfigError, ShapeError
+from mu0_core.errors import ConfigError, DataError, ShapeError
 
 STEP_LENGTH = 0.05
 MAX_STEPS = 128
@@ -21,7 +23,7 @@ FASTEST_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class RetargetedTracks:
+class ResampledTracks:
     """Tracks at equal path length.
 
     Attributes:
@@ -37,7 +39,7 @@ class RetargetedTracks:
     num_steps: int
 
 
-def retarget_tracks(
+def resample_tracks(
     tracks: np.ndarray,
     valid: np.ndarray,
     width: int,
@@ -45,7 +47,7 @@ def retarget_tracks(
     *,
     step_length: float = STEP_LENGTH,
     max_steps: int = MAX_STEPS,
-) -> RetargetedTracks:
+) -> ResampledTracks:
     """Resample tracks at equal steps of the shared path length; column 0 is the first input time.
 
     A column is valid for a track where the samples that it lies between are; a time segment that
@@ -60,7 +62,8 @@ def retarget_tracks(
         max_steps: columns of the result.
 
     Raises:
-        ShapeError: shapes disagree, there is no track or time, or a valid point is not finite.
+        ShapeError: shapes disagree, or there is no track or time.
+        DataError: a valid point is not finite.
         ConfigError: a length or size is not positive.
     """
     if not step_length > 0 or max_steps < 1 or width < 1 or height < 1:
@@ -68,12 +71,13 @@ def retarget_tracks(
             f"step_length {step_length}, max_steps {max_steps} and image {width}x{height} "
             "must be positive"
         )
-    if tracks.ndim != 3 or tracks.shape[2] != 3 or 0 in tracks.shape or (
-        valid.shape != tracks.shape[:2]
-    ):
-        raise ShapeError(f"tracks {tracks.shape}, valid {valid.shape}: expected (N, T, 3), (N, T)")
+    fits = tracks.ndim == 3 and tracks.shape[2] == 3 and 0 not in tracks.shape
+    if not fits or valid.shape != tracks.shape[:2]:
+        raise ShapeError(
+            f"tracks {tracks.shape}, valid {valid.shape}: expected (N >= 1, T >= 1, 3) and (N, T)"
+        )
     if not np.isfinite(tracks[valid]).all():
-        raise ShapeError("a valid point of a track is NaN or infinite")
+        raise DataError("a point marked valid is NaN or infinite; mark it as not valid")
     known = np.where(valid[..., None], tracks, 0.0)
     clock = _clock(known / np.array([width, height, 1.0]), valid)
     num_steps = min(math.floor(clock[-1] / step_length + 1e-6) + 1, max_steps)
@@ -82,8 +86,8 @@ def retarget_tracks(
     right = np.minimum(left + 1, tracks.shape[1] - 1)
     share = times - left
     points = known[:, left] * (1 - share)[:, None] + known[:, right] * share[:, None]
-    seen = (valid[:, left] | (share == 1)) & (valid[:, right] | (share == 0))
-    result = RetargetedTracks(
+    seen = valid[:, left] & (valid[:, right] | (share == 0))
+    result = ResampledTracks(
         np.full((len(tracks), max_steps, 3), -np.inf),
         np.zeros((len(tracks), max_steps), bool),
         np.full(max_steps, np.nan),
