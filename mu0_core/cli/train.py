@@ -27,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, help="observations per update")
     parser.add_argument("--learning-rate", type=float, help="peak learning rate")
     parser.add_argument("--max-snapshots", type=int,
-                        help="world-model: pictures with cached backbone features")  # fmt: skip
+                        help="pictures with cached backbone features")  # fmt: skip
     parser.add_argument("--world-model", type=Path,
-                        help="action-expert: finished output folder of mu0 train world-model, "
-                        "whose forecasts are trained on; without it true traces are")  # fmt: skip
+                        help="action-expert: folder of the checkpoint whose forecasts are "
+                        "trained on; without it true traces are")  # fmt: skip
     parser.add_argument("--from", dest="start", type=Path, metavar="DIR",
-                        help="action-expert: learn on from the weights of this checkpoint")  # fmt: skip
+                        help="learn on from the weights of this checkpoint")  # fmt: skip
     parser.add_argument("--no-traces", action="store_true",
                         help="action-expert: train the ablation that sees no traces")  # fmt: skip
 
@@ -49,11 +49,12 @@ def run(args: argparse.Namespace) -> int:
         if args.threads < 1:
             raise ConfigError(f"--threads {args.threads} must be at least 1")
         torch.set_num_threads(args.threads)
-    other = {"world-model": ("world_model", "no_traces", "start"), "action-expert": ("max_snapshots",)}
-    for name in other[args.what]:
-        if getattr(args, name):
-            flag = {"start": "from"}.get(name, name).replace("_", "-")
-            raise ConfigError(f"--{flag} does not apply to {args.what}")
+    if args.what == "world-model":
+        for name in ("world_model", "no_traces"):
+            if getattr(args, name):
+                raise ConfigError(f"--{name.replace('_', '-')} does not apply to {args.what}")
+    elif args.max_snapshots is not None and args.world_model is None:
+        raise ConfigError("--max-snapshots needs --world-model: without it nothing is cached")
     command = shlex.join(["mu0", *sys.argv[1:]])
     commit = current_commit()
 
@@ -82,7 +83,7 @@ def _world_model(args, budget, provenance, bars):
     if args.max_snapshots is not None:
         features = replace(features, max_snapshots=args.max_snapshots)
     settings = replace(settings, features=features, **_overridden(settings, args))
-    return train_world_model(args.data, args.out, settings, provenance, bars)
+    return train_world_model(args.data, args.out, settings, provenance, bars, args.start)
 
 
 def _action_expert(args, budget, provenance, bars):
@@ -91,6 +92,9 @@ def _action_expert(args, budget, provenance, bars):
     settings = ActionExpertRun(budget)
     policy = replace(settings.policy, use_trace=not args.no_traces)
     settings = replace(settings, policy=policy, **_overridden(settings, args))
+    if args.max_snapshots is not None:
+        features = replace(settings.forecasts.features, max_snapshots=args.max_snapshots)
+        settings = replace(settings, forecasts=replace(settings.forecasts, features=features))
     return train_action_expert(
         args.data, args.out, settings, provenance, args.world_model, bars, args.start
     )

@@ -37,12 +37,14 @@ _NEAR_M = 0.05  # so far beside its place a round may begin; it then corrects fi
 _ASIDE_M = 0.008
 _LOW_M = 0.07
 _PARKED_FROM_M = 0.105
+BUTTON_TOP_M = 2 * scene.BUTTON_HOUSING_M[2] + 0.024
 
 
 class Table(Protocol):
     """What the expert sees; a `TableWorld`, or its shadow without physics."""
 
     layout: Layout
+    button_was_pressed: bool
 
     def tip_position_m(self) -> np.ndarray:
         """Return the tip (3,)."""
@@ -235,15 +237,14 @@ def _push(table: Table, index: int, side: int) -> list[Waypoint]:
 def _press(table: Table) -> list[Waypoint]:
     tip, button = table.tip_position_m(), table.body_position_m("button")
     closed = table.opening_m() < 0.02
-    top = 2 * scene.BUTTON_HOUSING_M[2] + 0.024
-    parked = tip[2] > _PARKED_FROM_M
-    if closed and _across(tip, button) < 0.025 and parked:
-        return []
+    if table.button_was_pressed:  # its lamp is lit
+        clear = tip[2] > _PARKED_FROM_M or _across(tip, button) > 0.08
+        return [] if clear else [Waypoint(_at(tip, PARKED_HEIGHT_M), CLOSED_M)]
     if closed and _across(tip, button) < _NEAR_M and tip[2] > _LOW_M:
-        aside = parked or _across(tip, button) > _ASIDE_M
+        aside = _across(tip, button) > _ASIDE_M
         return [
             *([Waypoint(_at(button, APPROACH_HEIGHT_M), CLOSED_M)] if aside else []),
-            Waypoint(_at(button, top - 0.022), CLOSED_M, wait=1),
+            Waypoint(_at(button, BUTTON_TOP_M - 0.022), CLOSED_M, wait=1),
             Waypoint(_at(button, PARKED_HEIGHT_M), CLOSED_M),
         ]
     return [*_rise(tip), Waypoint(_at(button, APPROACH_HEIGHT_M), CLOSED_M, wait=1)]

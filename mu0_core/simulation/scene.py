@@ -26,6 +26,8 @@ PLATE_RADIUS_M = 0.075
 PLATE_HALF_HEIGHT_M = 0.005
 BUTTON_TRAVEL_M = 0.010
 BUTTON_HOUSING_M = (0.035, 0.035, 0.012)  # half sizes
+BUTTON_CAP_RADIUS_M = 0.022
+BUTTON_DARK_RGB, BUTTON_LIT_RGB = (0.25, 0.25, 0.25), (1.0, 1.0, 0.8)  # of the housing
 PHYSICS_STEP_S = 0.002
 
 _ROBOT_BIT, _OBJECT_BIT = 1, 2
@@ -154,7 +156,10 @@ def _add_bowl(world: mujoco.MjsBody, objects: dict[str, int], sides: int = 16) -
 
 
 def _add_button(world: mujoco.MjsBody, objects: dict[str, int]) -> None:
-    """Add a housing fixed to the table with a sprung cap that travels `BUTTON_TRAVEL_M` down."""
+    """Add a housing fixed to the table with a sprung cap that travels `BUTTON_TRAVEL_M` down.
+
+    The housing is a lamp: it lights up when the button is pressed.
+    """
     housing = world.add_body(name="button", pos=(0.4, 0.25, 0.0), mocap=True)
     housing.add_geom(
         name="button_housing", type=mujoco.mjtGeom.mjGEOM_BOX, size=BUTTON_HOUSING_M,
@@ -167,6 +172,6 @@ def _add_button(world: mujoco.MjsBody, objects: dict[str, int]) -> None:
     )
     cap.gravcomp = 1.0
     cap.add_geom(
-        name="button_cap", type=mujoco.mjtGeom.mjGEOM_CYLINDER, mass=0.05, size=(0.022, 0.012, 0),
+        name="button_cap", type=mujoco.mjtGeom.mjGEOM_CYLINDER, mass=0.05, size=(BUTTON_CAP_RADIUS_M, 0.012, 0),
         pos=(0, 0, 2 * BUTTON_HOUSING_M[2] + 0.012), contype=_OBJECT_BIT, conaffinity=_ROBOT_BIT,
     )

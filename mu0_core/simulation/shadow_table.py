@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _FINGER_STEP_M = 0.02  # change of the opening in one control period
 _BETWEEN_M = (0.018, 0.03, 0.025)  # how far off a cube's centre may be that the fingers get hold of
 _FINGER_WIDTH_HALF_M = 0.010
+_PRESSED_M = 0.006  # the tip is so far below the top of the resting button when it gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class ShadowTable:
         self.cubes_m = np.column_stack([layout.cube_xy_m, layout.cube_half_m])
         self.yaw_rad = layout.cube_yaw_rad.copy()
         self._held: int | None = None
+        self.button_was_pressed = False
 
     @classmethod
     def of_world(cls, world: TableWorld) -> ShadowTable:
@@ -57,6 +59,7 @@ class ShadowTable:
         table = cls(world.layout)
         table._tip, table._opening = world.tip_position_m(), world.opening_m()
         table.cubes_m = np.array([world.cube_position_m(k) for k in range(3)])
+        table.button_was_pressed = world.button_was_pressed
         table._held = next((k for k in range(3) if expert.holds(world, k)), None)
         return table
 
@@ -116,6 +119,7 @@ class ShadowTable:
             self._grip()
         if self._opening < 0.02:
             self._push(moved)
+            self._press()
 
     def _grip(self) -> None:
         """Close the fingers on a cube between them; it turns and slides into line."""
@@ -140,6 +144,12 @@ class ShadowTable:
             if other != index and np.all(np.abs(self.cubes_m[other] - cube)[:2] < 0.8 * reach):
                 ground = max(ground, self.cubes_m[other, 2] + self.layout.cube_half_m[other])
         cube[2] = min(cube[2], ground + half)
+
+    def _press(self) -> None:
+        button = self.body_position_m("button")
+        low = self._tip[2] < expert.BUTTON_TOP_M - _PRESSED_M
+        if low and np.hypot(*(self._tip - button)[:2]) < scene.BUTTON_CAP_RADIUS_M:
+            self.button_was_pressed = True
 
     def _push(self, moved: np.ndarray) -> None:
         """Keep cubes out of the closed fingers, along y only."""

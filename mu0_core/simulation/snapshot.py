@@ -26,14 +26,14 @@ from mu0_core.simulation.world import TableWorld
 from mu0_core.types import CameraIntrinsics, QueryPoints
 
 _MAX_ROUNDS = 8
-# Pressing is learned soon, stacking late.
+# Stacking is learned late.
 TASK_WEIGHTS = {
     "cube_in_bowl": 1.0,
     "cube_on_plate": 1.0,
     "stack_cubes": 1.4,
     "push_left": 0.9,
     "push_right": 0.9,
-    "press_button": 0.5,
+    "press_button": 0.8,
 }
 
 
@@ -49,6 +49,7 @@ class SnapshotSettings:
         far_off: share of the rounds with the larger offset.
         cut: share of the pictures that are taken in the middle of a round.
         drop: share of the rounds after which the fingers are found open.
+        pressed: share of the pictures in which the button was pressed before.
     """
 
     futures: int = 5
@@ -60,6 +61,7 @@ class SnapshotSettings:
     far_off: float = 0.2
     cut: float = 0.12
     drop: float = 0.04
+    pressed: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class SnapshotMaker:
         if np.isnan(joints).any():
             return None
         world.pose(joints, table.opening_m(), table.cubes_m, table.yaw_rad)
+        world.button_was_pressed = table.button_was_pressed
         frame, ids = world.render(), world.render_body_ids()
         try:
             query = self._selector.select(frame, self.settings.max_points)
@@ -158,6 +161,7 @@ def draw_state(
     if rng.random() < settings.elsewhere:
         tip = rng.uniform([0.33, -0.28, 0.09], [0.62, 0.28, 0.32])
         table.place_arm(tip, float(rng.choice([expert.OPEN_M, expert.CLOSED_M])))
+    table.button_was_pressed = bool(rng.random() < settings.pressed)
     for _ in range(int(rng.integers(settings.rounds + 1))):
         planned = expert.plan_round(table, task, cubes)
         cut = rng.random() < settings.cut / settings.rounds

@@ -93,7 +93,6 @@ class TableWorld:
                 model.geom_rgba[index, :3] = layout.bowl_rgb
         model.geom_rgba[model.geom("plate").id, :3] = layout.plate_rgb
         model.geom_rgba[model.geom("button_cap").id, :3] = layout.cap_rgb
-        model.geom_rgba[model.geom("button_housing").id, :3] = 0.25
         model.geom_rgba[model.geom("table").id, :3] = layout.table_rgb
         model.geom_rgba[model.geom("floor").id, :3] = layout.floor_rgb
         model.light_dir[0] = layout.lamp_direction / np.linalg.norm(layout.lamp_direction)
@@ -112,6 +111,17 @@ class TableWorld:
         self.step(0.3)
         data.time = 0.0
         self.button_was_pressed = False
+
+    @property
+    def button_was_pressed(self) -> bool:
+        """Say whether the button was pressed since the reset; its housing is lit then."""
+        return self._button_was_pressed
+
+    @button_was_pressed.setter
+    def button_was_pressed(self, pressed: bool) -> None:
+        self._button_was_pressed = pressed
+        colour = scene.BUTTON_LIT_RGB if pressed else scene.BUTTON_DARK_RGB
+        self._model.geom_rgba[self._model.geom("button_housing").id, :3] = colour
 
     def pose(
         self,

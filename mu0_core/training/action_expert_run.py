@@ -15,7 +15,7 @@ from mu0_core.action_expert.trace_policy_config import TracePolicyConfig
 from mu0_core.errors import ConfigError
 from mu0_core.inference.language import InstructionEncoder
 from mu0_core.inference.runtime import load_policy
-from mu0_core.model.checkpoint import load_exact, save_checkpoint
+from mu0_core.model.checkpoint import WEIGHTS, load_exact, save_checkpoint
 from mu0_core.model.layout import PRETRAINED_LANGUAGE
 from mu0_core.model.llama import LanguageModel
 from mu0_core.model.pretrained import llama_tensors
@@ -28,6 +28,7 @@ from mu0_core.training.action_expert_trainer import (
     Instructions,
     true_control_points,
 )
+from mu0_core.training.feature_cache import fill_feature_cache
 from mu0_core.training.forecast_cache import ForecastCache, ForecastSettings, forecast_slots
 from mu0_core.training.loop import LoopSettings, train
 from mu0_core.training.model_card import Provenance, write_model_card
@@ -35,7 +36,7 @@ from mu0_core.training.schedule import Budget
 from mu0_core.training.slots import SlotSettings, TrainingSlots
 from mu0_core.training.trace_fit import TraceFit
 from mu0_core.training.train_state import Progress
-from mu0_core.training.world_model_run import WORK, Watcher, open_world_model, prepare_slots
+from mu0_core.training.world_model_run import WORK, Watcher, load_embedded, prepare_slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,14 @@ def train_action_expert(
         out: folder of the checkpoint and of the kept stages.
         run: all settings.
         provenance: makes the model card's provenance of a description of the data.
-        world_model: output folder of `train_world_model` on the same snapshots, whose forecasts
-            are trained on; None trains on true traces with noise alone.
+        world_model: folder of the checkpoint whose forecasts are trained on, best one that was
+            trained on other snapshots; None trains on true traces with noise alone.
         watcher: is told what happens.
         start: folder of a checkpoint of the same sizes whose weights are learned on from.
 
     Raises:
         DataError: snapshots or kept stages are broken or do not belong together.
-        ConfigError: ``world_model`` is no output of a world model training.
+        ConfigError: ``world_model`` or ``start`` is a model of other settings.
         NonFiniteOutputError: the training diverged.
     """
     watcher = watcher or Watcher()
@@ -86,7 +87,7 @@ def train_action_expert(
         )
     forecasts = None
     if world_model is not None and run.policy.use_trace:
-        forecasts = _forecasts(world_model, slots, work, run.forecasts, watcher)
+        forecasts = _forecasts(world_model, slots, snapshots, work, run.forecasts, watcher)
     watcher.stage("instructions and true traces")
     instructions = Instructions(instruction_encoder(), slots.instruction)
     control_m = true_control_points(slots, TraceFit.for_model(profile.EMBEDDED_WORLD_MODEL))
@@ -105,7 +106,7 @@ def train_action_expert(
         "policy": dataclasses.asdict(run.policy),
         "slots": len(slots),
         "forecasts": forecasts.source if forecasts else None,
-        "start": sha256(start / "model.safetensors") if start else None,
+        "start": sha256(start / WEIGHTS) if start else None,
     }
     progress = train(objective, run.loop, run.budget, work, fixed, watcher.step)
     origin = provenance(
@@ -152,19 +153,23 @@ def instruction_encoder() -> InstructionEncoder:
 def _forecasts(
     world_model: Path,
     slots: TrainingSlots,
+    snapshots: Path,
     work: Path,
     settings: ForecastSettings,
     watcher: Watcher,
 ) -> ForecastCache:
     """Return the world model's forecasts, computed once per world model."""
-    kept, source = work / "forecasts.npz", sha256(world_model / "model.safetensors")
+    kept, source = work / "forecasts.npz", sha256(world_model / WEIGHTS)
     if kept.is_file():
         forecasts = ForecastCache.load(kept)
         if forecasts.source == source:
             return forecasts
-    model, its_slots, cache = open_world_model(world_model)
-    if its_slots.files.tolist() != slots.files.tolist() or len(its_slots) != len(slots):
-        raise ConfigError(f"{world_model} was trained on other snapshots than these")
+    model = load_embedded(world_model)
+    watcher.stage("backbone features")
+    cache = fill_feature_cache(
+        work / f"features-{source[:8]}", model, profile.embedded_tokenizer(), slots, snapshots,
+        settings.features, watcher.progress,
+    )  # fmt: skip
     watcher.stage("forecasts")
     forecasts = forecast_slots(model, cache, slots, settings, source, watcher.progress)
     forecasts.save(kept)

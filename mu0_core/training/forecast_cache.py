@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forecasts of a trained world model for the training slots: what the action expert will meet.
 
-An action expert trained on true traces alone breaks on forecast ones. Slots that the world model
-was trained on count too; their forecasts are only slightly better than those of new scenes.
+An action expert trained on true traces alone breaks on forecast ones. The snapshots had better be
+others than those the world model was trained on, whose forecasts are too good.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from mu0_core.errors import ConfigError, DataError, NonFiniteOutputError
 from mu0_core.model.noise import seeded_noise
 from mu0_core.model.world_model import WorldModel
-from mu0_core.training.feature_cache import FeatureCache
+from mu0_core.training.feature_cache import FeatureCache, FeatureCacheSettings
 from mu0_core.training.slots import TrainingSlots
 from mu0_core.training.trace_fit import TraceFit
 from mu0_core.training.trace_geometry import to_base
@@ -27,15 +27,17 @@ from mu0_core.training.trace_geometry import to_base
 
 @dataclass(frozen=True, slots=True)
 class ForecastSettings:
-    """How many slots get how many forecasts, and how many slots are computed at once."""
+    """Which snapshots get how many forecasts, and how many slots are computed at once."""
 
-    max_slots: int = 12_000
+    features: FeatureCacheSettings = field(
+        default_factory=lambda: FeatureCacheSettings(max_snapshots=6_000)
+    )
     num_samples: int = 1
     batch_size: int = 16
 
     def __post_init__(self) -> None:
-        if min(self.max_slots, self.num_samples, self.batch_size) < 1:
-            raise ConfigError(f"max_slots, num_samples and batch_size must be positive: {self}")
+        if min(self.num_samples, self.batch_size) < 1:
+            raise ConfigError(f"num_samples and batch_size must be positive: {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def forecast_slots(
     source: str,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ForecastCache:
-    """Forecast the first slots of a cache (their order is random), as `WorldModelForecaster` would.
+    """Forecast the slots of a cache as `WorldModelForecaster` would.
 
     Raises:
         ConfigError: the model has no ``delta_scale`` or no end-of-motion head.
@@ -96,7 +98,7 @@ def forecast_slots(
         raise ConfigError("forecasts need a world model with delta_scale and trace_done_head")
     fit, scale = TraceFit.for_model(config), np.asarray(config.delta_scale)
     shape = (settings.num_samples, slots.query.shape[1], config.trace_bspline_n_ctrl)
-    count = min(settings.max_slots, len(cache))
+    count = len(cache)
     control_m = np.zeros((count, *shape, 3), np.float32)
     valid_until = np.zeros((count, *shape[:2]), np.float32)
     for first in range(0, count, settings.batch_size):
@@ -122,7 +124,7 @@ def forecast_slots(
         control_m[rows] = np.einsum("dh,bsnhc->bsndc", fit.exact, metres)
         valid_until[rows] = end_phase(samples.done_logits.float().numpy())
         on_progress(int(rows[-1]) + 1, count)
-    return ForecastCache(cache.slot[:count], control_m, valid_until, source)
+    return ForecastCache(cache.slot, control_m, valid_until, source)
 
 
 def end_phase(done_logits: np.ndarray) -> np.ndarray:

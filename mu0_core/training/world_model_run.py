@@ -15,8 +15,10 @@ from pathlib import Path
 import torch
 
 from mu0_core.errors import ConfigError, DataError
+from mu0_core.model.checkpoint import WEIGHTS
 from mu0_core.model.layout import PRETRAINED_LANGUAGE, PRETRAINED_TOWER
 from mu0_core.model.loading import load_world_model, save_world_model
+from mu0_core.model.tensor_file import sha256
 from mu0_core.model.world_model import WorldModel
 from mu0_core.simulation.snapshot_file import snapshot_paths
 from mu0_core.training import embedded_profile as profile
@@ -70,6 +72,7 @@ def train_world_model(
     run: WorldModelRun,
     provenance: Callable[[str], Provenance],
     watcher: Watcher | None = None,
+    start: Path | None = None,
 ) -> Progress:
     """Train a world model of the embedded profile and export it to ``out``.
 
@@ -79,8 +82,11 @@ def train_world_model(
         run: all settings.
         provenance: makes the model card's provenance of a description of the data.
         watcher: is told what happens.
+        start: folder of an embedded checkpoint whose weights, connector and scales are kept and
+            learned on from.
 
     Raises:
+        ConfigError: ``start`` is a model of other settings.
         DataError: snapshots or kept stages are broken or do not belong together.
         MissingWeightsError: the backbone's packages are not installed or not converted.
         NonFiniteOutputError: the training diverged.
@@ -88,8 +94,12 @@ def train_world_model(
     watcher = watcher or Watcher()
     work = out / WORK
     slots = prepare_slots(snapshots, work, run.slots, watcher)
-    model = build_model(slots, run.loop.seed)
-    connector = prepare_connector(model, slots, snapshots, work, run.connector, watcher)
+    if start is None:
+        model = build_model(slots, run.loop.seed)
+        fit = prepare_connector(model, slots, snapshots, work, run.connector, watcher)
+        connector = f"R² {fit.r2:.3f}, cells named right {fit.accuracy:.3f}"
+    else:
+        model, connector = load_embedded(start), "that of the model started from"
     watcher.stage("backbone features")
     cache = fill_feature_cache(
         work / "features", model, profile.embedded_tokenizer(), slots, snapshots,
@@ -98,7 +108,12 @@ def train_world_model(
     held_out = slots.validation(run.slots.validation_share)
     objective = WorldModelObjective(model, slots, cache, held_out, run.batch)
     watcher.stage("training")
-    fixed = {"batch": dataclasses.asdict(run.batch), "slots": len(slots), "cached": len(cache)}
+    fixed = {
+        "batch": dataclasses.asdict(run.batch),
+        "slots": len(slots),
+        "cached": len(cache),
+        **({"start": sha256(start / WEIGHTS)} if start else {}),
+    }
     progress = train(objective, run.loop, run.budget, work, fixed, watcher.step)
     origin = provenance(
         f"{len(slots.files)} simulated pictures (episode seeds {slots.seed.min()}.."
@@ -121,7 +136,7 @@ def train_world_model(
             **dataclasses.asdict(run.batch),
             "optimiser": run.loop,
             "delta_scale": model.config.delta_scale,
-            "connector": f"R² {connector.r2:.3f}, cells named right {connector.accuracy:.3f}",
+            "connector": connector,
             "trainable parameters": sum(p.numel() for p in objective.parameters.values()),
         },
     )
@@ -159,6 +174,23 @@ def build_model(slots: TrainingSlots, seed: int) -> WorldModel:
         return profile.build_embedded(delta_scale(slots))
 
 
+def load_embedded(folder: Path) -> WorldModel:
+    """Return the embedded checkpoint in ``folder``, to learn on from or to forecast with.
+
+    Raises:
+        ConfigError: it is not of the embedded profile as it is now.
+        ModelError: it is broken.
+    """
+    parts = profile.pretrained_parts(profile.EMBEDDED_WORLD_MODEL)
+    model = load_world_model(folder, external=parts, require_manifest=True)
+    wanted = dataclasses.replace(
+        profile.EMBEDDED_WORLD_MODEL, delta_scale=model.config.delta_scale
+    )
+    if model.config != wanted:
+        raise ConfigError(f"{folder} holds a model of other settings: {model.config}")
+    return model
+
+
 def prepare_connector(
     model: WorldModel,
     slots: TrainingSlots,
@@ -182,23 +214,6 @@ def prepare_connector(
         save_connector(fit, kept)
     fit.apply(model)
     return fit
-
-
-def open_world_model(folder: Path) -> tuple[WorldModel, TrainingSlots, FeatureCache]:
-    """Return a model that `train_world_model` made, with its slots and cached features.
-
-    Raises:
-        ConfigError: the folder is not the output of a world model training.
-        DataError, ModelError: a part of it is broken.
-    """
-    work = folder / WORK
-    if not (work / "slots.npz").is_file() or not (folder / "model.safetensors").is_file():
-        raise ConfigError(
-            f"{folder} is not the output folder of a finished `mu0 train world-model`"
-        )
-    parts = profile.pretrained_parts(profile.EMBEDDED_WORLD_MODEL)
-    model = load_world_model(folder, external=parts, require_manifest=True)
-    return model, TrainingSlots.load(work / "slots.npz"), FeatureCache(work / "features")
 
 
 def _counted(paths: list[Path], watcher: Watcher):
