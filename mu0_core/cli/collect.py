@@ -84,6 +84,9 @@ def _collect(job: tuple[Path, int]) -> Outcome:
     from mu0_core.simulation.world import TableWorld
 
     global _maker
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise SystemExit("mu0 collect was killed")
     if _maker is None:
         _maker = SnapshotMaker(TableWorld())
     return collect_seed(_maker, *job)

@@ -17,9 +17,7 @@ from mu0_core.evaluation.held_out import to_metres, true_future
 from mu0_core.evaluation.overlay import draw_forecast, draw_paths
 from mu0_core.geometry import camera
 from mu0_core.inference.protocols import QueryPointSelector, TraceForecaster
-from mu0_core.simulation.expert import CONTROL_PERIOD_S, plan_round
-from mu0_core.simulation.recorder import MAX_ROUNDS
-from mu0_core.simulation.rollout import TipServo
+from mu0_core.simulation import demonstration
 from mu0_core.simulation.tracks import body_tracks
 from mu0_core.simulation.world import TableWorld
 from mu0_core.spline.basis import design_matrix
@@ -103,15 +101,11 @@ def demonstrate(
 
 def _run_expert(world: TableWorld, task: str) -> tuple[np.ndarray, bool]:
     """Return body poses (K + 1, bodies, 4, 4) of a demonstration from here, and its success."""
-    servo, poses = TipServo(world), [world.body_poses()]
+    poses: list[np.ndarray] = []
     try:
-        for _ in range(MAX_ROUNDS):
-            planned = plan_round(world, task, world.layout.targets[task])
-            if planned.over:
-                return np.array(poses), world.success(task)
-            for command, opening in zip(planned.tip_m, planned.opening_m, strict=True):
-                servo.move(command, opening, CONTROL_PERIOD_S)
-                poses.append(world.body_poses())
+        over = demonstration.demonstrate(
+            world, task, on_step=lambda tip_m, opening_m: poses.append(world.body_poses())
+        )
     except KinematicsError:
-        pass
-    return np.array(poses), False
+        over = False
+    return np.array([*poses, world.body_poses()]), over and world.success(task)

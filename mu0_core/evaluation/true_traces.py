@@ -21,8 +21,6 @@ from mu0_core.simulation.world import TableWorld
 from mu0_core.training.trace_fit import TraceFit
 from mu0_core.types import QueryPoints, RgbdFrame, TraceForecast
 
-_MAX_ROUNDS = 8
-
 
 class TrueTraceForecaster:
     """Forecasts what the scripted expert would do next; a `TraceForecaster`.
@@ -57,9 +55,7 @@ class TrueTraceForecaster:
         task = self._task(instruction)
         pixel = query.uv_px.astype(int)
         under = world.render_body_ids()[pixel[:, 1], pixel[:, 0]]
-        path, _ = play(
-            ShadowTable.of_world(world), task, world.layout.targets[task], _MAX_ROUNDS
-        )
+        path, _ = play(ShadowTable.of_world(world), task, world.layout.targets[task])
         poses = self._bodies.poses(path, world.body_poses())
         if not np.isfinite(poses).all():
             raise SimulationError(f"the scripted expert cannot reach what {instruction!r} needs")

@@ -20,6 +20,7 @@ from mu0_core.simulation.layout import PUSH_DISTANCE_M, Layout
 
 CONTROL_PERIOD_S = 0.1
 ROUND_STEPS = 24
+MAX_ROUNDS = 8  # more than any task needs
 SPEED_M_S = 0.28
 ACCELERATION_M_S2 = 1.2
 OPEN_M, CLOSED_M = 0.08, 0.0

@@ -13,13 +13,9 @@ import numpy as np
 
 from mu0_core.errors import KinematicsError, NoQueryPointsError
 from mu0_core.inference.keypoints import PlaneSelector
-from mu0_core.simulation import expert
-from mu0_core.simulation.rollout import TipServo
+from mu0_core.simulation.demonstration import demonstrate
 from mu0_core.simulation.world import TableWorld
 from mu0_core.types import CameraIntrinsics, QueryPoints
-
-MAX_ROUNDS = 8
-_REST_S = 0.2  # behind each round, before the next look
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +56,20 @@ class Recording:
 def record(world: TableWorld, task: str, seed: int, max_points: int = 32) -> Recording | None:
     """Record one demonstration; None when the expert failed or ran out of reach or rounds."""
     world.reset(seed)
-    servo, selector = TipServo(world), PlaneSelector()
+    selector = PlaneSelector()
     rows: list[tuple] = []
     frames: list[RecordedFrame] = []
-    over = False
+
+    def look() -> None:
+        frame = _keep_frame(world, selector, len(rows), max_points)
+        if frame is not None:
+            frames.append(frame)
+
+    def step(tip_m: np.ndarray, opening_m: float) -> None:
+        rows.append((*_measured(world), tip_m, opening_m))
+
     try:
-        for _ in range(MAX_ROUNDS):
-            frame = _keep_frame(world, selector, len(rows), max_points)
-            if frame is not None:
-                frames.append(frame)
-            planned = expert.plan_round(world, task, world.layout.targets[task])
-            over = planned.over
-            if over:
-                break
-            for command, opening in zip(planned.tip_m, planned.opening_m, strict=True):
-                rows.append((*_measured(world), command, opening))
-                servo.move(command, opening, expert.CONTROL_PERIOD_S)
-            world.step(_REST_S)
+        over = demonstrate(world, task, on_look=look, on_step=step)
     except KinematicsError:
         return None
     if not over or not world.success(task) or not frames:

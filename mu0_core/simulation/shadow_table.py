@@ -166,7 +166,7 @@ class ShadowTable:
 
 
 def play(
-    table: ShadowTable, task: str, cubes: tuple[int, ...], max_rounds: int
+    table: ShadowTable, task: str, cubes: tuple[int, ...], max_rounds: int = expert.MAX_ROUNDS
 ) -> tuple[ShadowPath, list[expert.Round]]:
     """Let the expert work on a table, which changes, until it is over or ``max_rounds`` are done."""
     states = [_state(table)]

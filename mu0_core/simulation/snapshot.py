@@ -25,7 +25,6 @@ from mu0_core.simulation.tracks import body_tracks
 from mu0_core.simulation.world import TableWorld
 from mu0_core.types import CameraIntrinsics, QueryPoints
 
-_MAX_ROUNDS = 8
 # Stacking is learned late.
 TASK_WEIGHTS = {
     "cube_in_bowl": 1.0,
@@ -129,7 +128,7 @@ class SnapshotMaker:
         bodies = ids[pixel[:, 1], pixel[:, 0]]
         futures = []
         for name, about in _sentences(rng, task, cubes, targets, table.held, self.settings.futures):
-            path, rounds = play(table.copy(), name, about, _MAX_ROUNDS)
+            path, rounds = play(table.copy(), name, about)
             poses = self._bodies.poses(path, world.body_poses())
             if np.isnan(poses).any():
                 continue

@@ -76,3 +76,23 @@ def test_standing_over_a_pushed_cube_with_closed_fingers_is_the_end(table):
     planned = expert.plan_round(table, "push_left", (0,))
     assert planned.over
     np.testing.assert_allclose(planned.tip_m, table.tip_position_m()[None].repeat(24, 0))
+
+
+@pytest.mark.parametrize("aside_m", [0.0, 0.03])
+def test_a_press_that_missed_is_repeated(table, aside_m):
+    button = table.body_position_m("button")
+    table.place_arm(button + (aside_m, 0, 0.15), expert.CLOSED_M)
+    _, rounds = play(table, "press_button", ())
+    assert not rounds[0].over and rounds[-1].over
+    assert table.button_was_pressed
+
+
+def test_a_lit_button_is_left_alone_once_the_arm_has_withdrawn(table):
+    button = table.body_position_m("button")
+    table.button_was_pressed = True
+    table.place_arm(button + (0, 0, 0.15), expert.CLOSED_M)
+    assert expert.plan_round(table, "press_button", ()).over
+    table.place_arm(button + (0, 0, 0.06), expert.CLOSED_M)
+    planned = expert.plan_round(table, "press_button", ())
+    assert not planned.over and planned.tip_m[:, 2].min() > 0.059
+    assert planned.tip_m[-1, 2] > 0.15

@@ -6,9 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mu0_core.simulation.expert import CONTROL_PERIOD_S, plan_round
+from mu0_core.simulation.demonstration import demonstrate
 from mu0_core.simulation.layout import sample_layout
-from mu0_core.simulation.rollout import TipServo
 from mu0_core.simulation.shadow_table import ShadowTable, play
 from mu0_core.simulation.snapshot import PathBodies, SnapshotMaker, SnapshotSettings
 from mu0_core.simulation.tasks import TASKS
@@ -34,16 +33,22 @@ def test_physics_ends_where_imagination_does(world, task):
     shadow = ShadowTable.of_world(world)
     _, rounds = play(shadow, task, cubes, 8)
     assert rounds[-1].over
-    servo = TipServo(world)
-    for _ in rounds[:-1]:
-        planned = plan_round(world, task, cubes)
-        for tip, opening in zip(planned.tip_m, planned.opening_m, strict=True):
-            servo.move(tip, opening, CONTROL_PERIOD_S)
-        world.step(0.2)
+    assert demonstrate(world, task)
     assert world.success(task)
     real = np.array([world.cube_position_m(k) for k in range(3)])
     np.testing.assert_allclose(real, shadow.cubes_m, atol=0.02)
     np.testing.assert_allclose(world.tip_position_m(), shadow.tip_position_m(), atol=0.01)
+
+
+@pytest.mark.parametrize(("aside_m", "low_m", "pressed"), [
+    (0.015, 0.030, True), (0.030, 0.030, False), (0.0, 0.046, False),
+])  # fmt: skip
+def test_a_button_gives_under_the_fingers_alone(aside_m, low_m, pressed):
+    table = ShadowTable(sample_layout(0))
+    over = table.body_position_m("button") + (aside_m, 0, 0.09)
+    table.place_arm(over, 0.0)
+    table.step(over * (1, 1, 0) + (0, 0, low_m), 0.0)
+    assert table.button_was_pressed is pressed
 
 
 def test_a_copy_is_independent():

@@ -9,9 +9,8 @@ import pytest
 from mu0_core.geometry import camera, se3
 from mu0_core.inference.keypoints import PlaneSelector
 from mu0_core.simulation import scene
-from mu0_core.simulation.expert import CONTROL_PERIOD_S, plan_round
+from mu0_core.simulation.demonstration import demonstrate
 from mu0_core.simulation.layout import AREA_MAX_M, AREA_MIN_M, CUBE_COLOURS, sample_layout
-from mu0_core.simulation.rollout import TipServo
 from mu0_core.simulation.tasks import TASKS
 from mu0_core.simulation.tracks import body_tracks
 from mu0_core.simulation.world import TableWorld
@@ -22,19 +21,6 @@ def world():
     world = TableWorld(width=320, height=240)
     yield world
     world.close()
-
-
-def demonstrate(world, task, rounds=8):
-    """Let the expert work; return whether it found that the task is over."""
-    servo = TipServo(world)
-    for _ in range(rounds):
-        planned = plan_round(world, task, world.layout.targets[task])
-        if planned.over:
-            return True
-        for tip, opening in zip(planned.tip_m, planned.opening_m, strict=True):
-            servo.move(tip, opening, CONTROL_PERIOD_S)
-        world.step(0.2)
-    return False
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 49_999, 50_000, 61_234])
@@ -96,3 +82,17 @@ def test_tracks_of_a_pushed_cube_end_on_the_cube_as_rendered(world):
     uv = np.rint(camera.project(on_cube[1], world.intrinsics)[:, :2]).astype(int)
     seen = world.render_body_ids()[uv[:, 1], uv[:, 0]]
     assert (seen == body).mean() >= 0.5  # the closed gripper may hide some
+
+
+def test_the_housing_of_the_button_lights_up_when_it_is_pressed(world):
+    def brightness():
+        ids, rgb = world.render_body_ids(), world.render().rgb
+        names = [world.body_name(k) for k in range(len(world.body_poses()))]
+        return rgb[ids == names.index("button")].mean()
+
+    world.reset(3)
+    dark = brightness()
+    assert demonstrate(world, "press_button") and world.button_was_pressed
+    assert brightness() > 2 * dark
+    world.reset(3)
+    assert not world.button_was_pressed and brightness() == dark

@@ -42,11 +42,11 @@ def called(monkeypatch):
 def test_world_model_arguments_reach_the_training(called, capsys):
     args = parse(
         train, "world-model", "--data", "d", "--out", "o", "--steps", "5", "--seed", "3",
-        "--batch-size", "7", "--learning-rate", "0.01", "--max-snapshots", "11",
+        "--batch-size", "7", "--learning-rate", "0.01", "--max-snapshots", "11", "--from", "s",
     )  # fmt: skip
     assert train.run(args) == 0
-    data, out, settings, origin, _ = called["world-model"]
-    assert (data, out) == (Path("d"), Path("o"))
+    data, out, settings, origin, (start,) = called["world-model"]
+    assert (data, out, start) == (Path("d"), Path("o"), Path("s"))
     assert (settings.budget.steps, settings.budget.minutes) == (5, None)
     assert (settings.loop.seed, settings.batch.batch_size, settings.features.max_snapshots) == (
         3,
@@ -61,12 +61,12 @@ def test_world_model_arguments_reach_the_training(called, capsys):
 @pytest.mark.parametrize("flag", [[], ["--no-traces"]])
 def test_action_expert_arguments_reach_the_training(called, flag):
     args = parse(train, "action-expert", "--data", "d", "--out", "o", "--minutes", "2.5",
-                 "--world-model", "w", "--from", "s", *flag)  # fmt: skip
+                 "--world-model", "w", "--max-snapshots", "9", "--from", "s", *flag)  # fmt: skip
     assert train.run(args) == 0
     _, _, settings, _, (world_model, _, start) = called["action-expert"]
     assert settings.policy.use_trace is (not flag)
     assert settings.budget.minutes == 2.5 and world_model == Path("w")
-    assert start == Path("s")
+    assert start == Path("s") and settings.forecasts.features.max_snapshots == 9
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,6 @@ def test_action_expert_arguments_reach_the_training(called, flag):
     [
         (["world-model", "--steps", "1", "--no-traces"], "--no-traces"),
         (["world-model", "--steps", "1", "--world-model", "w"], "--world-model"),
-        (["world-model", "--steps", "1", "--from", "s"], "--from"),
         (["action-expert", "--steps", "1", "--max-snapshots", "3"], "--max-snapshots"),
         (["world-model", "--steps", "1", "--threads", "0"], "--threads 0"),
         (["world-model", "--steps", "0"], "positive"),
