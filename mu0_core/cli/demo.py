@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tasks", default=DEFAULT_TASKS, help=f"in this order ({DEFAULT_TASKS})")
     parser.add_argument(
-        "--max-duration", type=float, default=30.0, metavar="S", help="per task (30)"
+        "--max-duration", type=float, default=60.0, metavar="S", help="per task (60)"
     )
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), help="(outputs/demo)")
 

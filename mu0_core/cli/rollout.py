@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mu0_core.atomic_file import replace_file
 from mu0_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--action-expert", default="mu0-embedded-fr3", help="model id (mu0-embedded-fr3)"
     )
     parser.add_argument(
-        "--max-duration", type=float, default=25.0, metavar="S", help="per episode (25)"
+        "--max-duration", type=float, default=60.0, metavar="S", help="per episode (60)"
     )
     parser.add_argument("--workers", type=int, default=1, help="processes, --direct only (1)")
     parser.add_argument(
@@ -128,10 +129,8 @@ def _write_json(args: argparse.Namespace, table: SuccessTable, wall_s: float) ->
         "wall_s": round(wall_s, 1),
         "episodes": [episode.to_json() for episode in table.episodes],
     }
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.json.with_name(args.json.name + ".part")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(args.json)
+    text = json.dumps(content, indent=2) + "\n"
+    replace_file(args.json, lambda temporary: temporary.write_text(text))
 
 
 def _direct(args: argparse.Namespace, names: list[str], seeds: range) -> Iterator[Episode]:

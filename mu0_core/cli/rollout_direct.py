@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mu0_core.simulation.world import TableWorld
 
 Job = tuple[str, int]
-TRUE_TRACES = "true-traces"  # in place of a world model: what the scripted expert would do
 _FILM_EVERY = 5  # ticks of 20 ms
 _FILM_FPS = 20
 
@@ -95,7 +94,7 @@ class _Table:
         robot = load_robot("fr3")
         self._settings = settings
         self._world = TableWorld(robot)
-        if settings.world_model == TRUE_TRACES:
+        if settings.world_model == TrueTraceForecaster.model_id:
             forecaster = TrueTraceForecaster(self._world, EMBEDDED_WORLD_MODEL)
         else:
             forecaster = runtime.load_forecaster(settings.world_model)

@@ -30,7 +30,7 @@ class TrueTraceForecaster:
         config: of the world model whose knots and horizon are imitated.
     """
 
-    model_id = "true-traces"
+    model_id = "true-traces"  # given in place of a world model
 
     def __init__(self, world: TableWorld, config: WorldModelConfig) -> None:
         self._world, self._bodies = world, PathBodies(world)

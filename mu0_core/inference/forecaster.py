@@ -17,7 +17,7 @@ from mu0_core.errors import ConfigError, NonFiniteOutputError, NoQueryPointsErro
 from mu0_core.geometry import camera
 from mu0_core.inference.language import InstructionTokenizer
 from mu0_core.model.noise import seeded_noise
-from mu0_core.model.render import DEGREE, trace_knots
+from mu0_core.model.render import DEGREE, end_phase, trace_knots
 from mu0_core.model.world_model import TraceSamples, WorldModel
 from mu0_core.spline.basis import design_matrix
 from mu0_core.types import QueryPoints, RgbdFrame, TraceForecast
@@ -86,7 +86,7 @@ class WorldModelForecaster:
         chosen = _most_central(control_m)
         valid_until = np.ones(len(query), np.float32)
         if samples.done_logits is not None:
-            valid_until = _valid_phase(samples.done_logits[0, chosen].float().cpu().numpy())
+            valid_until = end_phase(samples.done_logits[0, chosen])
         return TraceForecast(
             control_points=control_m[chosen].astype(np.float32),
             knots=self._knots,
@@ -188,11 +188,3 @@ def _most_central(control_m: np.ndarray) -> int:
 def _spread(control_m: np.ndarray) -> np.ndarray:
     """Return the isotropic standard deviation (N, D) over samples (S, N, D, 3)."""
     return np.sqrt(control_m.var(axis=0).mean(axis=-1)).astype(np.float32)
-
-
-def _valid_phase(done_logits: np.ndarray) -> np.ndarray:
-    """Return the phase (N,) of the first step (of H) that no longer belongs to the motion."""
-    ended = done_logits < 0.0
-    first = np.where(ended.any(axis=1), ended.argmax(axis=1), ended.shape[1])
-    return (first / ended.shape[1]).astype(np.float32)
-

@@ -21,6 +21,8 @@ from mu0_core.robot.kinematics import Kinematics
 from mu0_core.types import ActionChunk, Proprioception, TraceForecast
 
 _FEWEST_STEPS = 4
+_FINGER_STEPS = 5  # until fingers that open or close have done so
+_AT_REST_M = 0.004
 _WORKSPACE_MARGIN_M = 0.01  # proposals stay this far inside, so that smoothing does not leave it
 
 
@@ -64,7 +66,8 @@ class TraceActionExpert:
     ) -> ActionChunk:
         """Return a chunk of joint positions that starts at ``start_ns``.
 
-        A chunk that leads out of reach is cut off before the first step that is.
+        A chunk that leads out of reach is cut off before the first step that is. Of the rest, only
+        what comes before its final rest is to be executed.
 
         Raises:
             KinematicsError: so few steps can be reached that nothing is gained by moving.
@@ -103,7 +106,7 @@ class TraceActionExpert:
             start_ns=start_ns,
             sequence=sequence,
             trace_sequence=forecast.sequence,
-            execute_steps=min(config.execute_steps, len(joints)),
+            execute_steps=min(config.execute_steps, steps_to_rest(offsets[: len(joints)], half_open)),
             model_id=self.model_id,
         )
 
@@ -141,6 +144,19 @@ class TraceActionExpert:
         shape = (1, config.chunk_size, config.action_dim)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         return self.policy.sample(cache, valid, noise)[0].double().numpy()
+
+
+def steps_to_rest(actions: np.ndarray, half_open_m: float) -> int:
+    """Return how many of the steps (T, 4) pass before everything stays where it ends.
+
+    The fingers are given some steps to get there.
+    """
+    apart = np.linalg.norm(actions[:, :3] - actions[-1, :3], axis=1) > _AT_REST_M
+    is_open = actions[:, 3] > half_open_m
+    moving, turned = np.flatnonzero(apart), np.flatnonzero(is_open[1:] != is_open[:-1])
+    tip_steps = moving[-1] + 2 if len(moving) else 1
+    finger_steps = turned[-1] + 1 + _FINGER_STEPS if len(turned) else 1
+    return int(min(max(tip_steps, finger_steps, _FEWEST_STEPS), len(actions)))
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

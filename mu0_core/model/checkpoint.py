@@ -9,8 +9,6 @@ pretrained parts out; these come as a second source and are held to the same rul
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mu0_core.atomic_file import replace_file
 from mu0_core.errors import ModelError, ModelIntegrityError
 from mu0_core.model.tensor_file import MANIFEST, TensorFile, sha256, verify_manifest
 
@@ -160,24 +159,10 @@ def save_checkpoint(
         raise ModelIntegrityError(f"refusing to save non-finite tensors: {broken[:_LISTED]}")
     folder.mkdir(parents=True, exist_ok=True)
     ready = {k: v.detach().to("cpu", dtype, copy=True).contiguous() for k, v in tensors.items()}
-    _replace(folder / WEIGHTS, lambda p: save_file(ready, p, dict(metadata or {}, format="pt")))
+    replace_file(folder / WEIGHTS, lambda p: save_file(ready, p, dict(metadata or {}, format="pt")))
     for name, values in configs.items():
         text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-        _replace(folder / name, lambda p, text=text: p.write_text(text, encoding="utf-8"))
+        replace_file(folder / name, lambda p, text=text: p.write_text(text, encoding="utf-8"))
     sums = "".join(f"{sha256(folder / name)}  {name}\n" for name in sorted([WEIGHTS, *configs]))
-    _replace(folder / MANIFEST, lambda p: p.write_text(sums, encoding="utf-8"))
+    replace_file(folder / MANIFEST, lambda p: p.write_text(sums, encoding="utf-8"))
     return folder / WEIGHTS
-
-
-def _replace(path: Path, write) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -47,3 +47,15 @@ def unnormalise(
     """
     scale = torch.as_tensor(delta_scale, dtype=torch.float32, device=deltas.device)
     return deltas.float() * scale + query.float()[:, None, :, None]
+
+
+def end_phase(done_logits: Tensor) -> np.ndarray:
+    """Return the phase (...,) float32 of the first of H steps that is no longer motion; 1 if none.
+
+    Args:
+        done_logits: (..., H), positive where a step belongs to the motion.
+    """
+    ended = (done_logits < 0).cpu().numpy()
+    horizon = ended.shape[-1]
+    first = np.where(ended.any(-1), ended.argmax(-1), horizon)
+    return (first / horizon).astype(np.float32)

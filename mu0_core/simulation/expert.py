@@ -5,7 +5,8 @@ It works in rounds, as the learned loop does: look at a table at rest, plan a wa
 part of it, look again. A plan depends on nothing but what is there to see (where things are and how
 far the fingers are open), so a policy without memory can learn it, and a lost cube is picked up
 again. Where precision matters, above a cube, a goal or the button, a round ends, so that the next
-one starts from a fresh look. Positions are of the tip in the base frame.
+one starts from a fresh look; a stroke that touches things is one round, because half-way through
+nobody sees how far it was to go. Positions are of the tip in the base frame.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from mu0_core.simulation.layout import PUSH_DISTANCE_M, Layout
 
 CONTROL_PERIOD_S = 0.1
 ROUND_STEPS = 24
-MAX_ROUNDS = 8  # more than any task needs
+MAX_ROUNDS = 12  # more than any task needs
 SPEED_M_S = 0.28
 ACCELERATION_M_S2 = 1.2
 OPEN_M, CLOSED_M = 0.08, 0.0
@@ -34,8 +35,8 @@ FINGER_HALF_M = 0.026  # from the tip to the side of the closed fingers
 
 _RELEASED_M, GRIPPED_M = 0.070, 0.062
 _ARRIVED_M, _ARRIVED_M_S = 0.004, 0.10
-_NEAR_M = 0.05  # so far beside its place a round may begin; it then corrects first
-_ASIDE_M = 0.008
+_NEAR_M = 0.05  # this far beside its place the tip only moves sideways
+_ASIDE_M = 0.012  # a round that corrects and no more ends within this
 _LOW_M = 0.07
 _PARKED_FROM_M = 0.105
 BUTTON_TOP_M = 2 * scene.BUTTON_HOUSING_M[2] + 0.024
@@ -169,8 +170,9 @@ def _pick_and_place(table: Table, task: str, cubes: tuple[int, ...]) -> list[Way
     if holds(table, cubes[0]):
         grip = tip - cube  # the cube, not the tip, goes to its place
         if _across(cube, place) < _NEAR_M and cube[2] > place[2] - 0.01:
+            if _across(cube, place) > _ASIDE_M:
+                return [Waypoint(_at(place + grip, tip[2]), CLOSED_M)]
             return [
-                Waypoint(_at(place + grip, tip[2]), CLOSED_M),
                 Waypoint(place + grip, CLOSED_M),
                 Waypoint(place + grip, OPEN_M, wait=3),
                 Waypoint(_at(place + grip, above_place[2]), OPEN_M),
@@ -196,9 +198,9 @@ def _pick(table: Table, cube: np.ndarray, above_place: np.ndarray) -> list[Waypo
     low = 0.03 if tip[2] < cube[2] + 0.05 else _NEAR_M
     if opening > _RELEASED_M and _across(tip, cube) < low and tip[2] < hover[2] + 0.06:
         grasp = _at(cube, max(cube[2] - 0.004, 0.016))
-        aside = _across(tip, cube) > _ASIDE_M
+        if _across(tip, cube) > _ASIDE_M:
+            return [Waypoint(_at(cube, max(tip[2], cube[2] + 0.06)), OPEN_M)]
         return [
-            *([Waypoint(_at(cube, max(tip[2], cube[2] + 0.06)), OPEN_M)] if aside else []),
             Waypoint(grasp, OPEN_M),
             Waypoint(grasp, CLOSED_M, wait=4),
             Waypoint(_at(grasp, above_place[2]), CLOSED_M),
@@ -223,10 +225,10 @@ def _push(table: Table, index: int, side: int) -> list[Waypoint]:
     half = table.layout.cube_half_m[index]
     behind = cube - (0, side * (half + BEHIND_M), 0)
     if closed and _across(tip, behind) < _NEAR_M and _LOW_M < tip[2] < _PARKED_FROM_M:
+        if _across(tip, behind) > _ASIDE_M:
+            return [Waypoint(_at(behind, APPROACH_HEIGHT_M), CLOSED_M)]
         end = cube + (0, side * (PUSH_DISTANCE_M - half - FINGER_HALF_M), 0)
-        aside = _across(tip, behind) > _ASIDE_M
         return [
-            *([Waypoint(_at(behind, APPROACH_HEIGHT_M), CLOSED_M)] if aside else []),
             Waypoint(_at(behind, PUSH_HEIGHT_M), CLOSED_M),
             Waypoint(_at(end, PUSH_HEIGHT_M), CLOSED_M),
             Waypoint(_at(end, 0.075), CLOSED_M),
@@ -242,9 +244,9 @@ def _press(table: Table) -> list[Waypoint]:
         clear = tip[2] > _PARKED_FROM_M or _across(tip, button) > 0.08
         return [] if clear else [Waypoint(_at(tip, PARKED_HEIGHT_M), CLOSED_M)]
     if closed and _across(tip, button) < _NEAR_M and tip[2] > _LOW_M:
-        aside = _across(tip, button) > _ASIDE_M
+        if _across(tip, button) > _ASIDE_M:
+            return [Waypoint(_at(button, APPROACH_HEIGHT_M), CLOSED_M)]
         return [
-            *([Waypoint(_at(button, APPROACH_HEIGHT_M), CLOSED_M)] if aside else []),
             Waypoint(_at(button, BUTTON_TOP_M - 0.022), CLOSED_M, wait=1),
             Waypoint(_at(button, PARKED_HEIGHT_M), CLOSED_M),
         ]

@@ -7,13 +7,13 @@ query pixels keep the full resolution, so a snapshot that was read back cannot b
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from mu0_core.atomic_file import save_arrays
 from mu0_core.errors import DataError
 from mu0_core.simulation.snapshot import Future, Snapshot
 from mu0_core.types import CameraIntrinsics, QueryPoints
@@ -67,14 +67,7 @@ def save_snapshot(snapshot: Snapshot, path: Path) -> None:
         "command_tip_m": np.stack([f.tip_m for f in futures]),
         "command_opening_m": np.stack([f.opening_m for f in futures]),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as stream:
-            np.savez(stream, **arrays)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_arrays(path, arrays)
 
 
 def load_snapshot(path: Path) -> Snapshot:

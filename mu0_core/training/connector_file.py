@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mu0_core.atomic_file import replace_file
 from mu0_core.errors import DataError
 from mu0_core.model.images import prepare_images
 from mu0_core.model.world_model import WorldModel
@@ -95,10 +95,7 @@ def save_connector(fit: ConnectorFit, path: Path) -> None:
     """Write the tensors and, in the header, the quality of the fit."""
     quality = json.dumps({"r2": fit.r2, "accuracy": fit.accuracy})
     tensors = {"mean": fit.mean, "std": fit.std, "weight": fit.weight.contiguous()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, temporary, {"quality": quality})
-    temporary.chmod(0o644)  # safetensors writes files that only the owner reads
-    temporary.replace(path)
+    replace_file(path, lambda temporary: save_file(tensors, temporary, {"quality": quality}))
 
 
 def load_connector(path: Path) -> ConnectorFit:

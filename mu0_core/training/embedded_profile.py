@@ -80,7 +80,7 @@ EMBEDDED_POLICY = TracePolicyConfig(
     num_kv_heads=2,
     head_dim=32,
     chunk_size=ROUND_STEPS,
-    execute_steps=ROUND_STEPS // 2,  # two looks for each round of the teacher
+    execute_steps=ROUND_STEPS,
     step_period_s=CONTROL_PERIOD_S,
 )
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mu0_core.atomic_file import replace_file
 from mu0_core.errors import ConfigError, DataError
 from mu0_core.inference.language import InstructionTokenizer
 from mu0_core.model.prefix import Prefix
@@ -204,6 +204,4 @@ def _rows_done(folder: Path, chosen: np.ndarray, slots: TrainingSlots) -> int:
 
 
 def _mark(folder: Path, rows: int) -> None:
-    temporary = folder / f".{_DONE}.{os.getpid()}"
-    temporary.write_text(json.dumps({"rows": rows}))
-    temporary.replace(folder / _DONE)
+    replace_file(folder / _DONE, lambda temporary: temporary.write_text(json.dumps({"rows": rows})))

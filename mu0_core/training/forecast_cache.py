@@ -7,7 +7,6 @@ others than those the world model was trained on, whose forecasts are too good.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mu0_core.atomic_file import save_arrays
 from mu0_core.errors import ConfigError, DataError, NonFiniteOutputError
 from mu0_core.model.noise import seeded_noise
+from mu0_core.model.render import end_phase
 from mu0_core.model.world_model import WorldModel
 from mu0_core.training.feature_cache import FeatureCache, FeatureCacheSettings
 from mu0_core.training.slots import TrainingSlots
@@ -58,14 +59,10 @@ class ForecastCache:
 
     def save(self, path: Path) -> None:
         """Write atomically."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as stream:
-                np.savez(stream, slot=self.slot, control_m=self.control_m,
-                         valid_until=self.valid_until, source=np.array(self.source))  # fmt: skip
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_arrays(path, {
+            "slot": self.slot, "control_m": self.control_m, "valid_until": self.valid_until,
+            "source": np.array(self.source),
+        })  # fmt: skip
 
     @classmethod
     def load(cls, path: Path) -> ForecastCache:
@@ -122,13 +119,6 @@ def forecast_slots(
         traces = np.einsum("hd,bsndc->bsnhc", fit.basis, delta) + start
         metres = to_base(traces, slots.intrinsics[index], slots.T_base_camera[index])
         control_m[rows] = np.einsum("dh,bsnhc->bsndc", fit.exact, metres)
-        valid_until[rows] = end_phase(samples.done_logits.float().numpy())
+        valid_until[rows] = end_phase(samples.done_logits)
         on_progress(int(rows[-1]) + 1, count)
     return ForecastCache(cache.slot, control_m, valid_until, source)
-
-
-def end_phase(done_logits: np.ndarray) -> np.ndarray:
-    """Return the phase (...,) of the first of H steps that is no longer motion; 1 if all are."""
-    ended = done_logits < 0
-    horizon = ended.shape[-1]
-    return np.where(ended.any(-1), ended.argmax(-1), horizon) / horizon

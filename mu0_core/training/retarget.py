@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mu0_core.data.arc_length import FASTEST_SHARE, STEP_LENGTH
 from mu0_core.errors import ConfigError, ShapeError
 
 
@@ -26,8 +27,8 @@ class RetargetSettings:
     """
 
     steps: int = 32
-    step_length: float = 0.05
-    fastest_share: float = 0.02
+    step_length: float = STEP_LENGTH
+    fastest_share: float = FASTEST_SHARE
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.step_length <= 0 or not 0 < self.fastest_share <= 1:

@@ -7,7 +7,6 @@ Built once from a folder of snapshots and kept as one npz. Images stay in the sn
 from __future__ import annotations
 
 import dataclasses
-import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mu0_core.atomic_file import save_arrays
 from mu0_core.errors import ConfigError, DataError
 from mu0_core.geometry import camera
 from mu0_core.simulation.snapshot import Future, Snapshot
@@ -94,14 +94,7 @@ class TrainingSlots:
 
     def save(self, path: Path) -> None:
         """Write atomically."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as stream:
-                np.savez(stream, **values)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_arrays(path, {f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> TrainingSlots:

@@ -8,7 +8,6 @@ rest as JSON in its header, so that one atomic rename replaces the whole state. 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mu0_core.atomic_file import replace_file
 from mu0_core.errors import DataError
 from mu0_core.training.averaging import ParameterAverage
 
@@ -81,16 +81,8 @@ def save_state(
         "numpy": randomness.numpy.bit_generator.state,
     }
     ready = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{STATE_FILE}.{os.getpid()}"
-    try:
-        save_file(ready, temporary, {"state": json.dumps(header)})
-        temporary.chmod(0o644)  # safetensors writes files that only the owner reads
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(folder / STATE_FILE)
-    finally:
-        temporary.unlink(missing_ok=True)
+    state = {"state": json.dumps(header)}
+    replace_file(folder / STATE_FILE, lambda temporary: save_file(ready, temporary, state))
 
 
 def load_state(

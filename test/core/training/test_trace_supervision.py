@@ -11,7 +11,7 @@ from mu0_core.geometry import camera, se3
 from mu0_core.training.action_expert_trainer import true_control_points
 from mu0_core.training.embedded_profile import EMBEDDED_WORLD_MODEL
 from mu0_core.training.flow_time import FlowTime
-from mu0_core.training.forecast_cache import end_phase
+from mu0_core.model.render import end_phase
 from mu0_core.training.trace_fit import TraceFit
 from mu0_core.training.trace_geometry import to_base, to_optical
 from mu0_core.training.trace_noise import TraceNoise
@@ -82,5 +82,5 @@ def test_flow_times_lie_in_their_range_and_near_the_noise():
 
 
 def test_end_phase_is_that_of_the_first_step_that_is_no_motion():
-    logits = np.array([[1.0, 1, 1, 1], [1, -1, 1, 1], [-1, -1, -1, -1]])
+    logits = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, 1], [-1, -1, -1, -1]])
     np.testing.assert_array_equal(end_phase(logits), [1.0, 0.25, 0.0])

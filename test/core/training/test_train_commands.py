@@ -45,7 +45,7 @@ def test_world_model_arguments_reach_the_training(called, capsys):
         "--batch-size", "7", "--learning-rate", "0.01", "--max-snapshots", "11", "--from", "s",
     )  # fmt: skip
     assert train.run(args) == 0
-    data, out, settings, origin, (start,) = called["world-model"]
+    data, out, settings, origin, (_, start) = called["world-model"]
     assert (data, out, start) == (Path("d"), Path("o"), Path("s"))
     assert (settings.budget.steps, settings.budget.minutes) == (5, None)
     assert (settings.loop.seed, settings.batch.batch_size, settings.features.max_snapshots) == (
