@@ -69,6 +69,16 @@ class TaskClient(Node):
                 raise ClientError(f"no publisher on {topic} after {timeout_s} s")
             rclpy.spin_once(self, timeout_sec=0.1)
 
+    def wait_for_stack(self, timeout_s: float) -> None:
+        """Wait for the services and for every topic between the nodes.
+
+        Raises:
+            ClientError: something is missing after ``timeout_s``; names it.
+        """
+        self.wait_until_ready(timeout_s)
+        for topic in ("traces", "action_chunk", "safety_status"):
+            self.wait_for_topic(f"/mu0/{topic}", timeout_s)
+
     def _call(self, client, request, timeout_s: float = 30.0):
         future = client.call_async(request)
         rclpy.spin_until_future_complete(self, future, timeout_sec=timeout_s)

@@ -10,14 +10,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import rclpy
 from mu0.msg import TaskStatus, TraceArray
-from rclpy.executors import ExternalShutdownException
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
-from mu0_core.errors import Mu0Error
 from mu0_ros import qos
 from mu0_ros.client import TaskClient
+from mu0_ros.client_process import run_client
 from mu0_ros.conversions.camera import intrinsics_from_info
 from mu0_ros.conversions.image import rgb_from_image
 from mu0_ros.conversions.stamp import ns_from_stamp
@@ -84,9 +82,10 @@ class DemoClient(TaskClient):
         )
         self.forecasts += 1
 
-    def close(self) -> None:
+    def destroy_node(self) -> None:
         """Finish the video."""
         self._film.close()
+        super().destroy_node()
 
 
 def main() -> int:
@@ -97,26 +96,15 @@ def main() -> int:
     parser.add_argument("--tasks", required=True)
     parser.add_argument("--max-duration", type=float, required=True)
     args = parser.parse_args()
-    rclpy.init()
-    client = DemoClient(args.out)
-    try:
-        client.wait_until_ready(90.0)
-        for topic in ("traces", "action_chunk", "safety_status"):
-            client.wait_for_topic(f"/mu0/{topic}", 90.0)
-        _tell(event="ready")
-        instructions = client.reset_scene(args.seed)
-        for task in args.tasks.split(","):
-            _run_task(client, task, instructions[task], args.max_duration)
-    except Mu0Error as error:
-        sys.stderr.write(f"{error.code}: {error}\n")
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 130
-    finally:
-        client.close()
-        client.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_client(lambda: DemoClient(args.out), lambda client: _run_demo(client, args))
+
+
+def _run_demo(client: DemoClient, args: argparse.Namespace) -> None:
+    client.wait_for_stack(90.0)
+    _tell(event="ready")
+    instructions = client.reset_scene(args.seed)
+    for task in args.tasks.split(","):
+        _run_task(client, task, instructions[task], args.max_duration)
 
 
 def _run_task(client: DemoClient, task: str, instruction: str, max_duration_s: float) -> None:

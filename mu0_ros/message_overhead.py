@@ -25,16 +25,15 @@ import sys
 import time
 
 import numpy as np
-import rclpy
 from mu0.msg import ErrorCode, SafetyStatus, TaskStatus, TraceArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
-from mu0_core.errors import Mu0Error
 from mu0_core.types import RgbdFrame
 from mu0_ros import qos
 from mu0_ros.client import ClientError
+from mu0_ros.client_process import run_client
 from mu0_ros.conversions.camera import info_from_intrinsics
 from mu0_ros.conversions.error_code import code_name
 from mu0_ros.conversions.image import image_from_depth_m, image_from_rgb
@@ -164,23 +163,13 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, required=True)
     args = parser.parse_args()
-    rclpy.init()
-    client = None
-    try:
-        client = OverheadClient(_table_frame())
+
+    def work(client: OverheadClient) -> None:
         for seconds in client.measure(args.runs):
             sys.stdout.write(json.dumps({"overhead_ms": seconds * 1e3}) + "\n")
         sys.stdout.flush()
-    except Mu0Error as error:
-        sys.stderr.write(f"{error.code}: {error}\n")
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 130
-    finally:
-        if client is not None:
-            client.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+
+    return run_client(lambda: OverheadClient(_table_frame()), work)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,8 @@ import argparse
 import json
 import sys
 
-import rclpy
-from rclpy.executors import ExternalShutdownException
-
-from mu0_core.errors import Mu0Error
 from mu0_ros.client import TaskClient
+from mu0_ros.client_process import run_client
 
 
 def main() -> int:
@@ -22,36 +19,26 @@ def main() -> int:
     parser.add_argument("--max-duration", type=float, required=True)
     parser.add_argument("--instruct-as")
     args = parser.parse_args()
+    return run_client(TaskClient, lambda client: _run_episodes(client, args))
+
+
+def _run_episodes(client: TaskClient, args: argparse.Namespace) -> None:
     first, end = (int(x) for x in args.seeds.split(":"))
-    rclpy.init()
-    client = TaskClient()
-    try:
-        client.wait_until_ready(60.0)
-        for topic in ("traces", "action_chunk", "safety_status"):
-            client.wait_for_topic(f"/mu0/{topic}", 90.0)
-        for task in args.tasks.split(","):
-            for seed in range(first, end):
-                instructed = args.instruct_as or task
-                done = client.run_task(client.reset_scene(seed)[instructed], args.max_duration)
-                record = {
-                    "task": task,
-                    "instructed": instructed,
-                    "seed": seed,
-                    "achieved": [name for name, yes in client.judge().items() if yes],
-                    "end": done.message,
-                    "duration_s": round(done.elapsed_s, 2),
-                }
-                sys.stdout.write(json.dumps(record) + "\n")
-                sys.stdout.flush()
-    except Mu0Error as error:
-        sys.stderr.write(f"{error.code}: {error}\n")
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 130
-    finally:
-        client.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    client.wait_for_stack(90.0)
+    for task in args.tasks.split(","):
+        for seed in range(first, end):
+            instructed = args.instruct_as or task
+            done = client.run_task(client.reset_scene(seed)[instructed], args.max_duration)
+            record = {
+                "task": task,
+                "instructed": instructed,
+                "seed": seed,
+                "achieved": [name for name, yes in client.judge().items() if yes],
+                "end": done.message,
+                "duration_s": round(done.elapsed_s, 2),
+            }
+            sys.stdout.write(json.dumps(record) + "\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
