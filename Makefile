@@ -63,7 +63,7 @@ test: setup
 	  $(BIN)/python -m pytest test --reruns 2 $(PYTEST_ARGS)
 
 lint: $(STAMPS)/python
-	@$(PIP) ruff && $(BIN)/ruff check mu0_core mu0_ros test launch
+	@$(PIP) ruff==0.17.6 && $(BIN)/ruff check mu0_core mu0_ros test launch
 
 clean:
 	rm -rf build install log outputs $(STAMPS)/overlay

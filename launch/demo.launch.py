@@ -8,14 +8,20 @@ Arguments: namespace, use_sim_time, params_file, simulator, dry_run, seed. Then 
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from launch import LaunchContext, LaunchDescription
+
 NODES = (
-    "simulator", "trace_forecaster", "action_expert", "safety_gate", "task_server", "visualizer"
+    "simulator",
+    "trace_forecaster",
+    "action_expert",
+    "safety_gate",
+    "task_server",
+    "visualizer",
 )
 # launch argument -> the node whose parameter it sets, and its type
 OWN = {"seed": ("simulator", int), "dry_run": ("safety_gate", bool)}
@@ -28,21 +34,29 @@ def generate_launch_description() -> LaunchDescription:
         [
             DeclareLaunchArgument("namespace", default_value="mu0", description="of all nodes"),
             DeclareLaunchArgument(
-                "use_sim_time", default_value="true", description="time from the simulator's /clock"
+                "use_sim_time",
+                default_value="true",
+                description="time from the simulator's /clock",
             ),
             DeclareLaunchArgument(
-                "params_file", default_value=str(config / "mu0.yaml"), description="node parameters"
+                "params_file",
+                default_value=str(config / "mu0.yaml"),
+                description="node parameters",
             ),
             DeclareLaunchArgument(
-                "simulator", default_value="true", choices=["true", "false"],
+                "simulator",
+                default_value="true",
+                choices=["true", "false"],
                 description="false: a real camera and arm, or a simulator of your own",
             ),
             DeclareLaunchArgument(
-                "dry_run", default_value="",
+                "dry_run",
+                default_value="",
                 description="check chunks but command nothing; not given: as params_file says",
             ),
             DeclareLaunchArgument(
-                "seed", default_value="",
+                "seed",
+                default_value="",
                 description="scene at the start; not given: as params_file says",
             ),
             SetEnvironmentVariable(

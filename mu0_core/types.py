@@ -63,8 +63,12 @@ class CameraIntrinsics:
         """Return the intrinsics of the same view resampled to ``width`` x ``height``."""
         sx, sy = width / self.width, height / self.height
         return CameraIntrinsics(
-            width, height, self.fx * sx, self.fy * sy,
-            (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5,
+            width,
+            height,
+            self.fx * sx,
+            self.fy * sy,
+            (self.cx + 0.5) * sx - 0.5,
+            (self.cy + 0.5) * sy - 0.5,
         )
 
 
@@ -129,8 +133,13 @@ class QueryPoints:
     def select(self, index: np.ndarray) -> QueryPoints:
         """Return the points at ``index`` (integers or mask), in that order."""
         return QueryPoints(
-            self.uv_px[index], self.depth_m[index], self.ids[index], self.entity_ids[index],
-            self.roles[index], self.width, self.height,
+            self.uv_px[index],
+            self.depth_m[index],
+            self.ids[index],
+            self.entity_ids[index],
+            self.roles[index],
+            self.width,
+            self.height,
         )
 
 

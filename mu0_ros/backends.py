@@ -105,8 +105,13 @@ def model_info(
 ) -> ModelInfo:
     """Return what is published about a loaded model, read from its files; a fake has none."""
     message = ModelInfo(
-        kind=kind, model_id=model_id, device=device, dtype="float32", embodiment=embodiment,
-        max_query_points=max_points, parameterization=Trace.PARAMETER_PHASE,
+        kind=kind,
+        model_id=model_id,
+        device=device,
+        dtype="float32",
+        embodiment=embodiment,
+        max_query_points=max_points,
+        parameterization=Trace.PARAMETER_PHASE,
         trace_horizon=Duration(),
     )
     if model_id.startswith("fake"):
@@ -120,7 +125,9 @@ def model_info(
         if name == "model.safetensors":
             message.sha256 = digest
     header = checkpoint_header(folder / "model.safetensors")
-    message.version = header.get("commit") or (f"step {header['step']}" if "step" in header else "")
+    message.version = header.get("commit") or (
+        f"step {header['step']}" if "step" in header else ""
+    )
     shipped = folder.parent == (ASSETS / "models").resolve()
     message.license = header.get("license", "Apache-2.0" if shipped else "")
     sizes = json.loads((folder / "config.json").read_text())

@@ -17,7 +17,7 @@ Client = TypeVar("Client", bound=Node)
 
 
 def run_client(make: Callable[[], Client], work: Callable[[Client], None]) -> int:
-    """Let a client node work; return 0, 2 after a `Mu0Error` (told on stderr), 130 when stopped."""
+    """Let a client node work; return 0, 2 after a `Mu0Error` (on stderr), 130 when stopped."""
     rclpy.init()
     client = None
     try:

@@ -40,7 +40,7 @@ def trace_markers(forecast: TraceForecast, header, count: int = 24) -> MarkerArr
     for index, path in enumerate(positions):
         points = [Point(x=float(p[0]), y=float(p[1]), z=float(p[2])) for p in path]
         spheres.points.append(points[0])
-        kept = max(2, int(round(float(forecast.valid_until[index]) * count)))
+        kept = max(2, round(float(forecast.valid_until[index]) * count))
         strip = Marker(header=header, ns="traces", id=index, type=Marker.LINE_STRIP)
         strip.scale.x = 0.004
         strip.pose.orientation.w = 1.0

@@ -12,8 +12,9 @@ from rclpy.node import Node
 T = TypeVar("T")
 
 
-def parameter(default: Any, doc: str, *, unit: str = "", low: float | None = None,
-              high: float | None = None) -> Any:
+def parameter(
+    default: Any, doc: str, *, unit: str = "", low: float | None = None, high: float | None = None
+) -> Any:
     """Return a dataclass field that becomes a read-only ROS parameter.
 
     Args:
@@ -34,9 +35,7 @@ def declare(node: Node, settings: type[T]) -> T:
     """
     values = {}
     for field in dataclasses.fields(settings):
-        descriptor = ParameterDescriptor(
-            description=_describe(field.metadata), read_only=True
-        )
+        descriptor = ParameterDescriptor(description=_describe(field.metadata), read_only=True)
         low, high = field.metadata["low"], field.metadata["high"]
         if low is not None and isinstance(field.default, bool) is False:
             if isinstance(field.default, int):

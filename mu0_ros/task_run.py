@@ -17,7 +17,10 @@ REST_TIMEOUT_S = 2.0  # close a decided end even if the gate says nothing more
 # Inference that fails on a valid input; several in a row end a task. Other faults may clear.
 FAILURES = frozenset(
     {
-        "INFERENCE_FAILED", "INFERENCE_TIMEOUT", "OUT_OF_MEMORY", "NON_FINITE_OUTPUT",
+        "INFERENCE_FAILED",
+        "INFERENCE_TIMEOUT",
+        "OUT_OF_MEMORY",
+        "NON_FINITE_OUTPUT",
         "NO_IK_SOLUTION",
     }
 )
@@ -50,8 +53,13 @@ class TaskLimits:
 
     @classmethod
     def from_request(
-        cls, duration_s: float, speed_scale: float, default_duration_s: float,
-        inference_timeout_s: float, max_rejected_chunks: int, max_failures: int = 3,
+        cls,
+        duration_s: float,
+        speed_scale: float,
+        default_duration_s: float,
+        inference_timeout_s: float,
+        max_rejected_chunks: int,
+        max_failures: int = 3,
     ) -> TaskLimits:
         """Check what a client asked for; 0 means the node's default.
 
@@ -63,8 +71,11 @@ class TaskLimits:
         if not math.isfinite(speed_scale) or not 0 <= speed_scale <= 1:
             raise RequestError(f"speed_scale {speed_scale} is outside 0..1 (0 = default)")
         return cls(
-            duration_s or default_duration_s, speed_scale or 1.0, inference_timeout_s,
-            max_rejected_chunks, max_failures,
+            duration_s or default_duration_s,
+            speed_scale or 1.0,
+            inference_timeout_s,
+            max_rejected_chunks,
+            max_failures,
         )
 
 

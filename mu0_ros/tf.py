@@ -85,15 +85,21 @@ class StaticPose:
 
     def __init__(self, node: Node) -> None:
         self._camera = _given(
-            node, "camera_frame", Parameter.Type.STRING,
+            node,
+            "camera_frame",
+            Parameter.Type.STRING,
             "optical frame of the images; for transform_source static",
         )
         pose = _given(
-            node, "camera_pose", Parameter.Type.DOUBLE_ARRAY,
+            node,
+            "camera_pose",
+            Parameter.Type.DOUBLE_ARRAY,
             "pose of camera_frame in the arm's base frame: x y z [m], qx qy qz qw",
         )
         if len(pose) != 7:
-            raise TransformError(f"camera_pose has {len(pose)} numbers, expected x y z qx qy qz qw")
+            raise TransformError(
+                f"camera_pose has {len(pose)} numbers, expected x y z qx qy qz qw"
+            )
         try:
             self._T_base_camera = se3.from_quat_xyzw(np.array(pose[:3]), np.array(pose[3:]))
         except ShapeError as error:
@@ -120,7 +126,7 @@ def make_transform_source(node: Node, kind: str = "auto") -> TransformSource:
     """Return the source of a kind: tf2, topic, static, or auto (tf2 where installed, else topic).
 
     Raises:
-        TransformError: unknown kind; tf2 was asked for and is not installed; static without a pose.
+        TransformError: unknown kind; tf2 was asked for and is missing; static without a pose.
     """
     if kind not in KINDS:
         raise TransformError(f"transform source {kind!r}: allowed are {', '.join(KINDS)}")

@@ -21,7 +21,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 NODES = (
-    "simulator", "trace_forecaster", "action_expert", "safety_gate", "task_server", "visualizer"
+    "simulator",
+    "trace_forecaster",
+    "action_expert",
+    "safety_gate",
+    "task_server",
+    "visualizer",
 )
 _MODELS = {"backend": "fake"}
 _POSE = {"camera_frame": "camera", "camera_pose": [0.0] * 6 + [1.0]}
@@ -221,7 +226,9 @@ def extra_parameters(node: Any, settings: type) -> dict[str, tuple[str, str, str
     return {
         key: ("none", "", "", node.describe_parameter(key).description)
         for key in node._parameters
-        if key not in known and "qos_overrides" not in key and "service_introspection" not in key
+        if key not in known
+        and "qos_overrides" not in key
+        and "service_introspection" not in key
         and key != "start_type_description_service"
     }
 

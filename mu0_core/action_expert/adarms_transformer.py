@@ -71,7 +71,9 @@ class _Attention(nn.Module):
         """Return rotated queries and keys and the values, each (B, heads, T, head_dim)."""
         batch, tokens, _ = x.shape
         shape = (batch, tokens, -1, self.config.head_dim)
-        q, k, v = (p(x).view(shape).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (
+            p(x).view(shape).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj)
+        )
         return rotate(q, rotation), rotate(k, rotation), v
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
@@ -141,7 +143,9 @@ class AdaRmsTransformer(nn.Module):
             actions: (B, T, width); condition: (B, width) from flow time.
         """
         if not self.config.condition_prefix:
-            return self.decode(self.encode_prefix(prefix, prefix_valid), prefix_valid, actions, condition)
+            return self.decode(
+                self.encode_prefix(prefix, prefix_valid), prefix_valid, actions, condition
+            )
         batch, p, t = prefix.shape[0], prefix.shape[1], actions.shape[1]
         valid = torch.cat([prefix_valid, prefix_valid.new_ones(batch, t)], dim=1)
         positions = valid.long().cumsum(1) - 1

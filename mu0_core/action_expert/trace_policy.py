@@ -31,7 +31,9 @@ class TracePolicy(nn.Module):
         width = config.width
         if config.use_trace:
             motion = features.motion_width(config.num_control_points)
-            self.motion_in = nn.Sequential(nn.Linear(motion, width), nn.SiLU(), nn.Linear(width, width))
+            self.motion_in = nn.Sequential(
+                nn.Linear(motion, width), nn.SiLU(), nn.Linear(width, width)
+            )
             self.gated_mixer = GatedMotionMixer(config.backbone_width, width, config.mixer_heads)
         self.z_norm = nn.LayerNorm(config.backbone_width)
         self.z_proj = nn.Linear(config.backbone_width, width)
@@ -79,9 +81,7 @@ class TracePolicy(nn.Module):
         all_valid = torch.cat(valid, dim=1)
         return self.gemma_expert.encode_prefix(torch.cat(parts, dim=1), all_valid), all_valid
 
-    def velocity(
-        self, cache: list[KeyValue], valid: Tensor, x_t: Tensor, time: Tensor
-    ) -> Tensor:
+    def velocity(self, cache: list[KeyValue], valid: Tensor, x_t: Tensor, time: Tensor) -> Tensor:
         """Return the flow velocity (B, T, action_dim) at x_t (same shape) and time (B,)."""
         tokens = self.action_in_proj(x_t) + self.action_position
         condition = self.time_mlp_out(nn.functional.silu(self.time_mlp_in(self._embed(time))))

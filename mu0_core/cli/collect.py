@@ -27,7 +27,9 @@ _maker = None  # one per worker process: building the scene and its tables takes
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``mu0 collect``."""
     parser.add_argument("--out", type=Path, required=True, help="folder of the snapshots")
-    parser.add_argument("--episodes", type=int, required=True, help="number of seeds, a picture each")
+    parser.add_argument(
+        "--episodes", type=int, required=True, help="number of seeds, a picture each"
+    )
     parser.add_argument(
         "--first-seed",
         type=int,

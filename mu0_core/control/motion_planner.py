@@ -60,8 +60,14 @@ class MotionPlanner:
         limits = rate_limits(self.robot, s.limit_share, scale)
         for monotone in (False, True):
             timed, motion = time_path(
-                waypoints, step_period_s, s.ramp_s, limits, s.sample_period_s,
-                s.max_stretch / scale, starts, monotone,
+                waypoints,
+                step_period_s,
+                s.ramp_s,
+                limits,
+                s.sample_period_s,
+                s.max_stretch / scale,
+                starts,
+                monotone,
             )
             if not np.isfinite(timed.stretch):
                 raise ChunkRejected(

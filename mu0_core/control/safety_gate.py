@@ -256,7 +256,10 @@ class SafetyGate:
         if self.state is not GateState.LATCHED:
             self.state, self.cause, self.cause_message = GateState.HOLDING, code, message
         trajectory = brake(
-            self._shadow, now_ns * 1e-9, rate_limits(self.robot), self.settings.jitter_s,
+            self._shadow,
+            now_ns * 1e-9,
+            rate_limits(self.robot),
+            self.settings.jitter_s,
             self._planner.is_allowed,
         )
         if trajectory is not None:

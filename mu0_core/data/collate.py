@@ -12,8 +12,14 @@ from mu0_core.errors import DataError
 
 IMAGE = "observation.images.cam_front"
 _PER_POINT = (
-    "current_kp", "traj_future", "valid_future", "traj_history", "valid_history",
-    "ctrl_pts_future", "valid_kp", "cluster_ids",
+    "current_kp",
+    "traj_future",
+    "valid_future",
+    "traj_history",
+    "valid_history",
+    "ctrl_pts_future",
+    "valid_kp",
+    "cluster_ids",
 )
 _PADDING = {"cluster_ids": -1}
 

@@ -102,8 +102,13 @@ class TraceDataset(Dataset):
         if not len(rows):
             raise DataError(f"{directory}: slot {slot_index} has no usable row any more")
         return build_sample(
-            episode, slot_index, draw_rows(rows, sampling, rng), self.settings,
-            instruction=episode.captions.draw(slot.frame, rng), augment=self.augment, rng=rng,
+            episode,
+            slot_index,
+            draw_rows(rows, sampling, rng),
+            self.settings,
+            instruction=episode.captions.draw(slot.frame, rng),
+            augment=self.augment,
+            rng=rng,
         )
 
     def _open(self, directory: Path) -> EpisodeReader:

@@ -133,8 +133,10 @@ class EpisodeReader:
                 )
             paths += [path, np.asarray(marked[rows, :columns]) & np.isfinite(path).all(axis=-1)]
         return Slot(
-            int(self.frame_indices[index]), *paths,
-            np.asarray(self._is_moving[rows]), np.asarray(self._cluster_ids[rows], np.int64),
+            int(self.frame_indices[index]),
+            *paths,
+            np.asarray(self._is_moving[rows]),
+            np.asarray(self._cluster_ids[rows], np.int64),
         )
 
     def _map(self, name: str, kind: str, shape: tuple[int | None, ...]) -> np.ndarray:

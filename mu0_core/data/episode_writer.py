@@ -90,15 +90,17 @@ class EpisodeWriter:
         if not np.array_equal(future[:, 0], history[:, 0]):
             raise DataError(f"frame {frame}: future and history differ in column 0, the frame")
         self._frames.append(frame)
-        self._slots.append({
-            "traj": future,
-            "traj_history": history,
-            "valid_steps": np.isfinite(future).all(axis=-1),
-            "valid_steps_history": np.isfinite(history).all(axis=-1),
-            "is_moving": np.asarray(is_moving, bool),
-            "cluster_ids": np.asarray(cluster_ids, np.int32),
-            "keypoints": future[:, 0, :2],
-        })
+        self._slots.append(
+            {
+                "traj": future,
+                "traj_history": history,
+                "valid_steps": np.isfinite(future).all(axis=-1),
+                "valid_steps_history": np.isfinite(history).all(axis=-1),
+                "is_moving": np.asarray(is_moving, bool),
+                "cluster_ids": np.asarray(cluster_ids, np.int32),
+                "keypoints": future[:, 0, :2],
+            }
+        )
 
     def write(self, directory: Path) -> None:
         """Write the episode to ``directory``, which must not exist.
@@ -136,8 +138,11 @@ class EpisodeWriter:
         np.save(folder / "depth.npy", self._depth_m.astype(np.float16), allow_pickle=False)
         height, width = self._images.shape[1:3]
         np.savez(
-            folder / "cameras.npz", intrinsics=self._intrinsics,
-            extrinsics=self._T_camera_world, height=height, width=width,
+            folder / "cameras.npz",
+            intrinsics=self._intrinsics,
+            extrinsics=self._T_camera_world,
+            height=height,
+            width=width,
         )
         (folder / CAPTIONS_FILE).write_text(self._captions.to_json(), encoding="utf-8")
         meta = {"format_version": FORMAT_VERSION, "frames": len(self._images), "slots": len(order)}

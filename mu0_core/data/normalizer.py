@@ -160,8 +160,11 @@ def measure(
     scale = np.percentile(pairs, PERCENTILE, axis=0)
     history_len, future_len = lengths.pop()
     return Normalizer(
-        *map(float, scale), num_samples=len(pairs), history_len=history_len,
-        future_len=future_len, **(_depth_fields(depths) if with_depth else {}),
+        *map(float, scale),
+        num_samples=len(pairs),
+        history_len=history_len,
+        future_len=future_len,
+        **(_depth_fields(depths) if with_depth else {}),
     )
 
 
@@ -199,9 +202,12 @@ def _depth_fields(depths: list[np.ndarray]) -> dict[str, float | int]:
     low = max(low, MIN_DEPTH_M)
     high = max(high, low * _MIN_DEPTH_RATIO)
     return {
-        "depth_log_min": math.log(low), "depth_log_max": math.log(high),
-        "depth_p1_m": low, "depth_p99_m": high,
-        "depth_num_samples": len(pixels), "depth_num_dirs": len(depths),
+        "depth_log_min": math.log(low),
+        "depth_log_max": math.log(high),
+        "depth_p1_m": low,
+        "depth_p99_m": high,
+        "depth_num_samples": len(pixels),
+        "depth_num_dirs": len(depths),
         "depth_percentile_low": DEPTH_PERCENTILES[0],
         "depth_percentile_high": DEPTH_PERCENTILES[1],
     }

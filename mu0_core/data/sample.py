@@ -125,8 +125,12 @@ def build_sample(
     control = fitted = None
     if settings.sampling.n_ctrl is not None:
         control, fitted = fit_control_points(
-            future, valid, settings.sampling.n_ctrl,
-            ridge=settings.ridge, ridge_order=settings.ridge_order, clip=settings.clip,
+            future,
+            valid,
+            settings.sampling.n_ctrl,
+            ridge=settings.ridge,
+            ridge_order=settings.ridge_order,
+            clip=settings.clip,
         )
         control = control.astype(np.float32)
     return TraceSample(

@@ -55,9 +55,7 @@ def to_uvz(points_px: np.ndarray, width: int, height: int) -> np.ndarray:
     return points_px * scale - np.array([1.0, 1.0, 0.0], points_px.dtype)
 
 
-def eligible_rows(
-    slot: Slot, settings: SamplingSettings, width: int, height: int
-) -> np.ndarray:
+def eligible_rows(slot: Slot, settings: SamplingSettings, width: int, height: int) -> np.ndarray:
     """Return the rows (indices within the slot) that a sample may draw; empty = unusable."""
     keep = slot.is_moving.copy()
     if settings.min_future_motion is not None:

@@ -84,4 +84,6 @@ class TrueTraceForecaster:
             for name, sentence in self._world.instructions(variant).items():
                 if sentence == instruction:
                     return name
-        raise SimulationError(f"{instruction!r} is no sentence of this scene; tasks: {list(TASKS)}")
+        raise SimulationError(
+            f"{instruction!r} is no sentence of this scene; tasks: {list(TASKS)}"
+        )

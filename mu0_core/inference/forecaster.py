@@ -112,7 +112,7 @@ class WorldModelForecaster:
         num_samples: int = 1,
         seed: int = 0,
     ) -> np.ndarray:
-        """Return sampled traces (S, N, H, 3) as u, v in [-1, 1] and z in metres, for evaluation."""
+        """Return sampled traces (S, N, H, 3) as u, v in [-1, 1] and z in metres."""
         uvz = self._query_uvz(query)
         samples = self._sample(frame, instruction, uvz, num_samples, seed)
         return self._traces(samples.control_points[0].double().cpu().numpy(), uvz)[:, :, 1:]
@@ -136,9 +136,7 @@ class WorldModelForecaster:
             image, tokens, torch.ones_like(tokens, dtype=torch.bool), with_hidden=False
         )
         features = self.model.point_features(image, points[..., :2])
-        noise = seeded_noise(
-            [seed], num_samples, len(uvz), self.model.config.trace_bspline_n_ctrl
-        )
+        noise = seeded_noise([seed], num_samples, len(uvz), self.model.config.trace_bspline_n_ctrl)
         samples = self.model.sample(
             prefix, features, points, num_samples=num_samples, noise=noise.to(self._device)
         )

@@ -23,9 +23,7 @@ def checked_instruction(text: str) -> str:
     if not stripped:
         raise RequestError("instruction is empty")
     if len(stripped) > MAX_CHARACTERS:
-        raise RequestError(
-            f"instruction has {len(stripped)} characters, at most {MAX_CHARACTERS}"
-        )
+        raise RequestError(f"instruction has {len(stripped)} characters, at most {MAX_CHARACTERS}")
     control = {c for c in stripped if unicodedata.category(c) in ("Cc", "Cs")}
     if control:
         named = ", ".join(f"U+{ord(c):04X}" for c in sorted(control)[:5])

@@ -16,7 +16,6 @@ from mu0_core.errors import ConfigError
 from mu0_core.spline.basis import design_matrix
 from mu0_core.types import TraceForecast
 
-
 _SAMPLES = 33
 
 

@@ -56,7 +56,7 @@ class ActionExpert(Protocol):
         sequence: int = 0,
         seed: int = 0,
     ) -> ActionChunk:
-        """Return a chunk that starts at ``start_ns``; raises `InferenceError` or `KinematicsError`."""
+        """Return a chunk from ``start_ns`` on; raises `InferenceError` or `KinematicsError`."""
         ...
 
 

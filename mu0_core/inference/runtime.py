@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-
 from mu0_core.action_expert.trace_policy import TracePolicy
 from mu0_core.action_expert.trace_policy_config import TracePolicyConfig
 from mu0_core.errors import ConfigError
@@ -16,10 +15,10 @@ from mu0_core.inference.monitor import RemainingMotionMonitor
 from mu0_core.inference.registry import model_folder
 from mu0_core.inference.trace_action_expert import TraceActionExpert
 from mu0_core.model.checkpoint import load_checkpoint, load_exact
+from mu0_core.model.config import WorldModelConfig
 from mu0_core.model.layout import PRETRAINED_LANGUAGE
 from mu0_core.model.llama import LanguageModel
 from mu0_core.model.loading import load_world_model, read_sizes
-from mu0_core.model.config import WorldModelConfig
 from mu0_core.model.pretrained import dinov2_tensors, llama_tensors
 from mu0_core.model.tensor_file import verify_manifest
 from mu0_core.robot.description import RobotDescription

@@ -106,7 +106,9 @@ class TraceActionExpert:
             start_ns=start_ns,
             sequence=sequence,
             trace_sequence=forecast.sequence,
-            execute_steps=min(config.execute_steps, steps_to_rest(offsets[: len(joints)], half_open)),
+            execute_steps=min(
+                config.execute_steps, steps_to_rest(offsets[: len(joints)], half_open)
+            ),
             model_id=self.model_id,
         )
 
@@ -121,7 +123,9 @@ class TraceActionExpert:
         """Return tip offsets and openings (T, 4) in metres."""
         config = self.policy.config
         state = features.state_features(
-            _tensor(tip_m), torch.tensor([opening_m], dtype=torch.float32), self.robot.gripper.open_m
+            _tensor(tip_m),
+            torch.tensor([opening_m], dtype=torch.float32),
+            self.robot.gripper.open_m,
         )
         motion = motion_valid = None
         if config.use_trace:

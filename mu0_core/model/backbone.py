@@ -50,6 +50,7 @@ class Connector(nn.Module):
         self.proj = nn.Linear(vision_width * scale**2, text_width, bias=False)
 
     def forward(self, patch_map: Tensor) -> Tensor:
+        """Return the tokens (B, C, e) of a map (B, E, rows, columns) of patches."""
         s = self.scale
         cells = patch_map.unflatten(3, (-1, s)).unflatten(2, (-1, s))  # B E R dr C dc
         return self.proj(cells.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2))

@@ -159,7 +159,9 @@ def save_checkpoint(
         raise ModelIntegrityError(f"refusing to save non-finite tensors: {broken[:_LISTED]}")
     folder.mkdir(parents=True, exist_ok=True)
     ready = {k: v.detach().to("cpu", dtype, copy=True).contiguous() for k, v in tensors.items()}
-    replace_file(folder / WEIGHTS, lambda p: save_file(ready, p, dict(metadata or {}, format="pt")))
+    replace_file(
+        folder / WEIGHTS, lambda p: save_file(ready, p, dict(metadata or {}, format="pt"))
+    )
     for name, values in configs.items():
         text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
         replace_file(folder / name, lambda p, text=text: p.write_text(text, encoding="utf-8"))

@@ -79,6 +79,7 @@ class Dinov2Tower(nn.Module):
         self.register_buffer("feature_std", torch.ones(vision.hidden_size * len(layers)))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return the map of patch features of images in [-1, 1]."""
         dtype = self.feature_mean.dtype
         pixels = imagenet_normalise((images + 1) / 2).to(dtype)
         states = self.tower(pixel_values=pixels, output_hidden_states=True).hidden_states

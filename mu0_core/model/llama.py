@@ -33,6 +33,7 @@ class RmsNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` scaled to unit root mean square, times the weight."""
         return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
 
 
@@ -70,6 +71,7 @@ class GatedMlp(nn.Module):
         self.down_proj = nn.Linear(inner, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the gated layer of ``x``, same shape."""
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
@@ -108,8 +110,11 @@ class LlamaLayer(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Token embedding and the first ``num_layers`` decoder layers. The final norm is kept for
-    its name: the world model reads keys and values, the policy the stream before it."""
+    """Token embedding and the first ``num_layers`` decoder layers.
+
+    The final norm is kept for its name: the world model reads keys and values, the policy the
+    stream before it.
+    """
 
     def __init__(self, config: TextConfig, num_layers: int) -> None:
         super().__init__()

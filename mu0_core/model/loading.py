@@ -23,8 +23,10 @@ _LM_HEAD = "model.vlm_with_expert.vlm.lm_head.weight"
 
 
 def read_sizes(folder: Path | str) -> BackboneConfig:
-    """Read the backbone sizes: our ``backbone.json``, or Hugging Face configurations as
-    ``vlm_config.json`` and, for point features, ``dino_config.json``.
+    """Read the backbone sizes.
+
+    They are in our ``backbone.json``, or in Hugging Face configurations: ``vlm_config.json`` and,
+    for point features, ``dino_config.json``.
 
     Raises:
         ConfigError: neither is there, or one is malformed.

@@ -15,6 +15,7 @@ class PlainLinear(nn.Linear):
     """A linear layer that ignores ``adapted``."""
 
     def forward(self, x: Tensor, adapted: bool = False) -> Tensor:
+        """Return the plain layer of ``x``."""
         return super().forward(x)
 
 
@@ -32,6 +33,7 @@ class LoraLinear(nn.Module):
         nn.init.zeros_(self.lora_B["default"].weight)
 
     def forward(self, x: Tensor, adapted: bool = False) -> Tensor:
+        """Return the layer of ``x``, with its low-rank change when ``adapted``."""
         y = self.base_layer(x)
         if not adapted:
             return y

@@ -44,7 +44,7 @@ class Prefix:
                 )
 
     def __len__(self) -> int:
-        """Number of tokens, valid or not."""
+        """Return the number of tokens, valid or not."""
         return self.valid.shape[1]
 
     @property

@@ -143,7 +143,7 @@ def suffix_mask(context: SuffixContext, samples: int) -> Tensor | None:
     """
     if samples == 1 and context.history is None and bool(context.valid.all()):
         return None
-    batch, points, size = context.valid.shape
+    _, points, size = context.valid.shape
     seen = context.valid.flatten(1).repeat(1, samples)
     group = context.groups.repeat(points * samples)
     sample = torch.arange(samples, device=group.device).repeat_interleave(points * size)

@@ -69,8 +69,10 @@ class WorldModel(nn.Module):
     # --- observation ---
 
     def encode_image(self, images: Tensor, *, depth: bool = False) -> ImageFeatures:
-        """Run the vision tower on (B, 3, h, w) images in [0, 1]; share the result between
-        `encode_prefix` and `point_features` when both read the same tower."""
+        """Run the vision tower on (B, 3, h, w) images in [0, 1].
+
+        `encode_prefix` and `point_features` share the result when both read the same tower.
+        """
         return self.backbone.embed_images(images, depth=depth)
 
     def encode_prefix(
@@ -203,8 +205,10 @@ class WorldModel(nn.Module):
         )
 
     def flow(self, context: FlowContext, state: Tensor, modulation: Tensor) -> Flow:
-        """Evaluate the velocity at (B, S, N, D, 3) ``state``; ``modulation`` is the expert's at
-        the flow time, (B or 1, layers, 6, e). S is the one that ``context`` was made for."""
+        """Evaluate the velocity at ``state`` (B, S, N, D, 3), S as ``context`` was made for.
+
+        ``modulation`` (B or 1, layers, 6, e) is the expert's at the flow time.
+        """
         hidden = self.expert(
             self.suffix(state, context.suffix), modulation, context.cache, context.mask
         )

@@ -92,12 +92,19 @@ def read_urdf_joints(path: Path) -> dict[str, Joint]:
             continue
         origin = element.find("origin")
         xyz, rpy = (
-            [float(x) for x in (origin.get(key, "0 0 0") if origin is not None else "0 0 0").split()]
+            [
+                float(x)
+                for x in (origin.get(key, "0 0 0") if origin is not None else "0 0 0").split()
+            ]
             for key in ("xyz", "rpy")
         )
         axis = element.find("axis")
         limit = element.find("limit")
-        bounds = {k: float(limit.get(k, "inf")) for k in ("lower", "upper", "velocity")} if limit is not None else {}
+        bounds = (
+            {k: float(limit.get(k, "inf")) for k in ("lower", "upper", "velocity")}
+            if limit is not None
+            else {}
+        )
         joints[child.get("link", "")] = Joint(
             name=element.get("name", ""),
             kind=element.get("type", "fixed"),
@@ -119,7 +126,9 @@ def _chain(joints: dict[str, Joint], base: str, tip: str) -> tuple[Joint, ...]:
     link = tip
     while link != base:
         if link not in joints:
-            raise ConfigError(f"no chain from {base!r} to {tip!r}: link {link!r} has no parent joint")
+            raise ConfigError(
+                f"no chain from {base!r} to {tip!r}: link {link!r} has no parent joint"
+            )
         chain.append(joints[link])
         link = joints[link].parent
     return tuple(reversed(chain))
@@ -143,14 +152,17 @@ def load_robot(name_or_path: str) -> RobotDescription:
         names = tuple(data["arm_joints"])
         unknown = [n for n in (*names, data["gripper"]["joint"]) if n not in by_name]
         if unknown:
-            raise ConfigError(f"{path}: joints {unknown} are not in {urdf_path}; it has {sorted(by_name)}")
+            raise ConfigError(
+                f"{path}: joints {unknown} are not in {urdf_path}; it has {sorted(by_name)}"
+            )
         arm = [by_name[n] for n in names]
         margin = float(data["limits"]["position_margin_rad"])
         ones = np.ones(len(arm))
         limits = JointLimits(
             lower_rad=np.array([j.lower for j in arm]) + margin,
             upper_rad=np.array([j.upper for j in arm]) - margin,
-            velocity_rad_s=np.array([j.velocity for j in arm]) * float(data["limits"]["velocity_scale"]),
+            velocity_rad_s=np.array([j.velocity for j in arm])
+            * float(data["limits"]["velocity_scale"]),
             acceleration_rad_s2=ones * float(data["limits"]["acceleration_rad_s2"]),
             jerk_rad_s3=ones * float(data["limits"]["jerk_rad_s3"]),
         )

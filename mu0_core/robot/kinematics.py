@@ -42,7 +42,9 @@ class Kinematics:
         """
         q = np.asarray(positions_rad, dtype=float)
         if q.shape[-1:] != (len(self._column),):
-            raise ShapeError(f"joint positions have shape {q.shape}, expected (..., {len(self._column)})")
+            raise ShapeError(
+                f"joint positions have shape {q.shape}, expected (..., {len(self._column)})"
+            )
         frame = np.broadcast_to(np.eye(4), (*q.shape[:-1], 4, 4))
         frames = {self.robot.base_frame: frame}
         for joint in self.robot.chain:

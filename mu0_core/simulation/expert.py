@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A scripted expert that solves every task from any state, for demonstrations.
 
-It works in rounds, as the learned loop does: look at a table at rest, plan a way, follow the first
-part of it, look again. A plan depends on nothing but what is there to see (where things are and how
-far the fingers are open), so a policy without memory can learn it, and a lost cube is picked up
-again. Where precision matters, above a cube, a goal or the button, a round ends, so that the next
-one starts from a fresh look; a stroke that touches things is one round, because half-way through
-nobody sees how far it was to go. Positions are of the tip in the base frame.
+It works in rounds, as the learned loop does: look at a table at rest, plan a way, follow the
+first part of it, look again. A plan depends on nothing but what is there to see (where things are,
+how far the fingers are open, whether the button is lit), so a policy without memory can learn it,
+and a lost cube is picked up again. Where precision matters, above a cube, a goal or the button, a
+round ends, so that the next one starts from a fresh look; a stroke that touches things is one
+round, because half-way through nobody sees how far it was to go. Positions are of the tip in the
+base frame.
 """
 
 from __future__ import annotations
@@ -177,7 +178,11 @@ def _pick_and_place(table: Table, task: str, cubes: tuple[int, ...]) -> list[Way
                 Waypoint(place + grip, OPEN_M, wait=3),
                 Waypoint(_at(place + grip, above_place[2]), OPEN_M),
             ]
-        way = [] if tip[2] > above_place[2] - 0.03 else [Waypoint(_at(tip, above_place[2]), CLOSED_M)]
+        way = (
+            []
+            if tip[2] > above_place[2] - 0.03
+            else [Waypoint(_at(tip, above_place[2]), CLOSED_M)]
+        )
         return [*way, Waypoint(above_place + (*grip[:2], 0), CLOSED_M)]
     if _placed(task, cube, place):
         clear = tip[2] > cube[2] + 0.07 or _across(tip, cube) > 0.06

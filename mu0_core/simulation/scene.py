@@ -14,9 +14,9 @@ import numpy as np
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported: there is no display
 
-import mujoco  # noqa: E402
+import mujoco
 
-from mu0_core.robot.description import RobotDescription  # noqa: E402
+from mu0_core.robot.description import RobotDescription
 
 CUBES = ("cube_a", "cube_b", "cube_c")
 CUBE_HALF_M = 0.0225
@@ -58,26 +58,43 @@ def build_model(robot: RobotDescription) -> mujoco.MjModel:
     world.add_camera(name="scene_camera", pos=(1.25, 0.0, 0.75), fovy=42.0)
     objects = {"contype": _OBJECT_BIT, "conaffinity": _ROBOT_BIT | _OBJECT_BIT}
     world.add_geom(
-        name="table", type=mujoco.mjtGeom.mjGEOM_BOX, pos=(0.45, 0, -0.02), size=(0.65, 0.75, 0.02),
-        friction=(0.5, 0.005, 0.0001), **objects,
+        name="table",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        pos=(0.45, 0, -0.02),
+        size=(0.65, 0.75, 0.02),
+        friction=(0.5, 0.005, 0.0001),
+        **objects,
     )
     world.add_geom(
-        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=(0, 0, -0.75), size=(4, 4, 0.1),
-        contype=0, conaffinity=0,
+        name="floor",
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        pos=(0, 0, -0.75),
+        size=(4, 4, 0.1),
+        contype=0,
+        conaffinity=0,
     )
     for name in CUBES:
         body = world.add_body(name=name, pos=(0.5, 0, 0.1))
         body.add_freejoint(name=f"{name}_joint")
         body.add_geom(
-            name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=(CUBE_HALF_M,) * 3, mass=0.06,
-            friction=(0.5, 0.01, 0.0002), condim=4, **objects,  # more would tip it over when pushed
+            name=name,
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=(CUBE_HALF_M,) * 3,
+            mass=0.06,
+            friction=(0.5, 0.01, 0.0002),
+            condim=4,
+            **objects,  # more would tip it over when pushed
         )
     _add_bowl(world, objects)
     plate = world.add_body(name="plate", pos=(0.5, -0.2, 0.01))
     plate.add_freejoint(name="plate_joint")
     plate.add_geom(
-        name="plate", type=mujoco.mjtGeom.mjGEOM_CYLINDER, mass=0.4,
-        size=(PLATE_RADIUS_M, PLATE_HALF_HEIGHT_M, 0), friction=(0.9, 0.005, 0.0001), **objects,
+        name="plate",
+        type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+        mass=0.4,
+        size=(PLATE_RADIUS_M, PLATE_HALF_HEIGHT_M, 0),
+        friction=(0.9, 0.005, 0.0001),
+        **objects,
     )
     _add_button(world, objects)
     return spec.compile()
@@ -122,8 +139,11 @@ def _add_servo(
     spec: mujoco.MjSpec, joint: str, stiffness: float, damping: float, force: float | None
 ) -> None:
     actuator = spec.add_actuator(
-        name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT,
-        gaintype=mujoco.mjtGain.mjGAIN_FIXED, biastype=mujoco.mjtBias.mjBIAS_AFFINE,
+        name=joint,
+        target=joint,
+        trntype=mujoco.mjtTrn.mjTRN_JOINT,
+        gaintype=mujoco.mjtGain.mjGAIN_FIXED,
+        biastype=mujoco.mjtBias.mjBIAS_AFFINE,
     )
     actuator.gainprm[0] = stiffness
     actuator.biasprm[1], actuator.biasprm[2] = -stiffness, -damping
@@ -136,8 +156,13 @@ def _add_bowl(world: mujoco.MjsBody, objects: dict[str, int], sides: int = 16) -
     body = world.add_body(name="bowl", pos=(0.5, 0.2, 0.01))
     body.add_freejoint(name="bowl_joint")
     body.add_geom(
-        name="bowl_base", type=mujoco.mjtGeom.mjGEOM_CYLINDER, mass=0.35, pos=(0, 0, 0.003),
-        size=(BOWL_RADIUS_M - 0.004, 0.003, 0), friction=(0.9, 0.005, 0.0001), **objects,
+        name="bowl_base",
+        type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+        mass=0.35,
+        pos=(0, 0, 0.003),
+        size=(BOWL_RADIUS_M - 0.004, 0.003, 0),
+        friction=(0.9, 0.005, 0.0001),
+        **objects,
     )
     half_width = BOWL_RADIUS_M * np.tan(np.pi / sides)
     lean = 0.30
@@ -149,9 +174,13 @@ def _add_bowl(world: mujoco.MjsBody, objects: dict[str, int], sides: int = 16) -
         quat_wxyz = np.empty(4)
         mujoco.mju_mulQuat(quat_wxyz, yaw, pitch)
         body.add_geom(
-            name=f"bowl_wall_{k}", type=mujoco.mjtGeom.mjGEOM_BOX, mass=0.01, quat=quat_wxyz,
+            name=f"bowl_wall_{k}",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            mass=0.01,
+            quat=quat_wxyz,
             pos=(BOWL_RADIUS_M * np.cos(angle), BOWL_RADIUS_M * np.sin(angle), BOWL_HEIGHT_M / 2),
-            size=(0.003, half_width * 1.12, BOWL_HEIGHT_M / 2), **objects,
+            size=(0.003, half_width * 1.12, BOWL_HEIGHT_M / 2),
+            **objects,
         )
 
 
@@ -162,16 +191,29 @@ def _add_button(world: mujoco.MjsBody, objects: dict[str, int]) -> None:
     """
     housing = world.add_body(name="button", pos=(0.4, 0.25, 0.0), mocap=True)
     housing.add_geom(
-        name="button_housing", type=mujoco.mjtGeom.mjGEOM_BOX, size=BUTTON_HOUSING_M,
-        pos=(0, 0, BUTTON_HOUSING_M[2]), **objects,
+        name="button_housing",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=BUTTON_HOUSING_M,
+        pos=(0, 0, BUTTON_HOUSING_M[2]),
+        **objects,
     )
     cap = world.add_body(name="button_cap", pos=(0.4, 0.25, 0.0))
     cap.add_joint(
-        name="button_slide", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=(0, 0, 1),
-        range=(-BUTTON_TRAVEL_M, 0), limited=True, stiffness=300.0, damping=4.0,
+        name="button_slide",
+        type=mujoco.mjtJoint.mjJNT_SLIDE,
+        axis=(0, 0, 1),
+        range=(-BUTTON_TRAVEL_M, 0),
+        limited=True,
+        stiffness=300.0,
+        damping=4.0,
     )
     cap.gravcomp = 1.0
     cap.add_geom(
-        name="button_cap", type=mujoco.mjtGeom.mjGEOM_CYLINDER, mass=0.05, size=(BUTTON_CAP_RADIUS_M, 0.012, 0),
-        pos=(0, 0, 2 * BUTTON_HOUSING_M[2] + 0.012), contype=_OBJECT_BIT, conaffinity=_ROBOT_BIT,
+        name="button_cap",
+        type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+        mass=0.05,
+        size=(BUTTON_CAP_RADIUS_M, 0.012, 0),
+        pos=(0, 0, 2 * BUTTON_HOUSING_M[2] + 0.012),
+        contype=_OBJECT_BIT,
+        conaffinity=_ROBOT_BIT,
     )

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from mu0_core.simulation.world import TableWorld
 
 _FINGER_STEP_M = 0.02  # change of the opening in one control period
-_BETWEEN_M = (0.018, 0.03, 0.025)  # how far off a cube's centre may be that the fingers get hold of
+_BETWEEN_M = (
+    0.018,
+    0.03,
+    0.025,
+)  # how far off a cube's centre may be that the fingers get hold of
 _FINGER_WIDTH_HALF_M = 0.010
 _PRESSED_M = 0.006  # the tip is so far below the top of the resting button when it gives
 
@@ -168,7 +172,7 @@ class ShadowTable:
 def play(
     table: ShadowTable, task: str, cubes: tuple[int, ...], max_rounds: int = expert.MAX_ROUNDS
 ) -> tuple[ShadowPath, list[expert.Round]]:
-    """Let the expert work on a table, which changes, until it is over or ``max_rounds`` are done."""
+    """Let the expert work on a table, which changes, until it is over or has had its rounds."""
     states = [_state(table)]
     rounds = []
     for _ in range(max_rounds):

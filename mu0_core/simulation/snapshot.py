@@ -127,15 +127,15 @@ class SnapshotMaker:
         pixel = query.uv_px.astype(int)
         bodies = ids[pixel[:, 1], pixel[:, 0]]
         futures = []
-        for name, about in _sentences(rng, task, cubes, targets, table.held, self.settings.futures):
+        for name, about in _sentences(
+            rng, task, cubes, targets, table.held, self.settings.futures
+        ):
             path, rounds = play(table.copy(), name, about)
             poses = self._bodies.poses(path, world.body_poses())
             if np.isnan(poses).any():
                 continue
             sentence = TASKS[name].instruction(world.layout, int(rng.integers(3)), about)
-            tracks = body_tracks(
-                query, bodies, frame.intrinsics, world.T_base_camera, poses, 0
-            )
+            tracks = body_tracks(query, bodies, frame.intrinsics, world.T_base_camera, poses, 0)
             futures.append(
                 Future(
                     name, sentence, tracks.astype(np.float32), rounds[0].tip_m, rounds[0].opening_m

@@ -49,8 +49,8 @@ def save_snapshot(snapshot: Snapshot, path: Path) -> None:
     lens, futures = snapshot.intrinsics, snapshot.futures
     if snapshot.rgb.shape != (lens.height, lens.width, 3):
         raise DataError(
-            f"image of shape {snapshot.rgb.shape}, the camera has {lens.width}x{lens.height}: only "
-            "freshly made snapshots can be saved"
+            f"image of shape {snapshot.rgb.shape}, the camera has {lens.width}x{lens.height}: "
+            "only freshly made snapshots can be saved"
         )
     half = (lens.width // 2, lens.height // 2)
     arrays = {name: getattr(snapshot, name) for name in _STATE}

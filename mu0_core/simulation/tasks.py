@@ -34,7 +34,9 @@ class Task:
         self, layout: Layout, variant: int = 0, cubes: tuple[int, ...] | None = None
     ) -> str:
         """Return the sentence in one of the wordings; about ``cubes``, or the layout's targets."""
-        words = [layout.colours[k] for k in (layout.targets[self.name] if cubes is None else cubes)]
+        words = [
+            layout.colours[k] for k in (layout.targets[self.name] if cubes is None else cubes)
+        ]
         return self.templates[variant % len(self.templates)].format(*words)
 
 
@@ -46,12 +48,16 @@ def _released_at_rest(world: TableWorld, cube: int) -> bool:
 
 def _in_bowl(world: TableWorld, cubes: tuple[int, ...]) -> bool:
     offset = world.cube_position_m(cubes[0]) - world.body_position_m("bowl")
-    return np.hypot(*offset[:2]) < 0.045 and offset[2] < 0.05 and _released_at_rest(world, cubes[0])
+    return (
+        np.hypot(*offset[:2]) < 0.045 and offset[2] < 0.05 and _released_at_rest(world, cubes[0])
+    )
 
 
 def _on_plate(world: TableWorld, cubes: tuple[int, ...]) -> bool:
     offset = world.cube_position_m(cubes[0]) - world.body_position_m("plate")
-    return np.hypot(*offset[:2]) < 0.065 and offset[2] < 0.05 and _released_at_rest(world, cubes[0])
+    return (
+        np.hypot(*offset[:2]) < 0.065 and offset[2] < 0.05 and _released_at_rest(world, cubes[0])
+    )
 
 
 def _stacked(world: TableWorld, cubes: tuple[int, ...]) -> bool:
@@ -67,7 +73,9 @@ def _stacked(world: TableWorld, cubes: tuple[int, ...]) -> bool:
 
 def _pushed(side: int) -> Callable[[TableWorld, tuple[int, ...]], bool]:
     def achieved(world: TableWorld, cubes: tuple[int, ...]) -> bool:
-        moved = np.array([world.cube_position_m(k)[:2] - world.layout.cube_xy_m[k] for k in range(3)])
+        moved = np.array(
+            [world.cube_position_m(k)[:2] - world.layout.cube_xy_m[k] for k in range(3)]
+        )
         others = np.delete(moved, cubes[0], axis=0)
         along, across = moved[cubes[0], 1] * side, abs(moved[cubes[0], 0])
         return bool(
@@ -90,32 +98,47 @@ TASKS: dict[str, Task] = {
     for task in (
         Task(
             "cube_in_bowl",
-            ("put the {0} cube in the bowl", "place the {0} block into the bowl",
-             "drop the {0} cube in the bowl"),
+            (
+                "put the {0} cube in the bowl",
+                "place the {0} block into the bowl",
+                "drop the {0} cube in the bowl",
+            ),
             _in_bowl,
         ),
         Task(
             "cube_on_plate",
-            ("put the {0} cube on the plate", "place the {0} block onto the plate",
-             "set the {0} cube on the plate"),
+            (
+                "put the {0} cube on the plate",
+                "place the {0} block onto the plate",
+                "set the {0} cube on the plate",
+            ),
             _on_plate,
         ),
         Task(
             "stack_cubes",
-            ("stack the {0} cube on the {1} cube", "put the {0} block on top of the {1} block",
-             "place the {0} cube on the {1} cube"),
+            (
+                "stack the {0} cube on the {1} cube",
+                "put the {0} block on top of the {1} block",
+                "place the {0} cube on the {1} cube",
+            ),
             _stacked,
         ),
         Task(
             "push_left",
-            ("push the {0} cube to the left", "slide the {0} block left",
-             "move the {0} cube to the left"),
+            (
+                "push the {0} cube to the left",
+                "slide the {0} block left",
+                "move the {0} cube to the left",
+            ),
             _pushed(1),
         ),
         Task(
             "push_right",
-            ("push the {0} cube to the right", "slide the {0} block right",
-             "move the {0} cube to the right"),
+            (
+                "push the {0} cube to the right",
+                "slide the {0} block right",
+                "move the {0} cube to the right",
+            ),
             _pushed(-1),
         ),
         Task(

@@ -161,7 +161,9 @@ class TableWorld:
         """
         positions = np.asarray(positions_rad, dtype=float)
         if positions.shape != self._arm_ctrl.shape or not np.all(np.isfinite(positions)):
-            raise SimulationError(f"arm command must be {len(self._arm_ctrl)} finite rad: {positions}")
+            raise SimulationError(
+                f"arm command must be {len(self._arm_ctrl)} finite rad: {positions}"
+            )
         self._data.ctrl[self._arm_ctrl] = positions
 
     def command_gripper(self, opening_m: float) -> None:
@@ -226,7 +228,9 @@ class TableWorld:
         if self._renderer is None:
             try:
                 self._renderer = mujoco.Renderer(self._model, self.height, self.width)
-            except Exception as error:  # the GL loader raises anything from AttributeError to its own
+            except (
+                Exception
+            ) as error:  # the GL loader raises anything from AttributeError to its own
                 raise SimulationError(
                     "cannot open an off-screen renderer; on Debian/Ubuntu install libegl1 libgl1 "
                     f"and keep MUJOCO_GL=egl ({type(error).__name__}: {error})"

@@ -24,8 +24,12 @@ def roomy_robot() -> RobotDescription:
     )
 
 
-def at(robot: RobotDescription, positions_rad: np.ndarray | None = None, now_ns: int = 0,
-       gripper_m: float = 0.08) -> Proprioception:
+def at(
+    robot: RobotDescription,
+    positions_rad: np.ndarray | None = None,
+    now_ns: int = 0,
+    gripper_m: float = 0.08,
+) -> Proprioception:
     """Return joint states, at home unless told otherwise."""
     return Proprioception(
         robot.home_rad if positions_rad is None else positions_rad, None, gripper_m, now_ns
@@ -42,13 +46,20 @@ def ready_gate(
 
 
 def chunk_of(
-    robot: RobotDescription, positions_rad: np.ndarray, now_ns: int = 0, sequence: int = 1,
+    robot: RobotDescription,
+    positions_rad: np.ndarray,
+    now_ns: int = 0,
+    sequence: int = 1,
     **fields: object,
 ) -> ActionChunk:
     """Return a chunk of steps 0.1 s apart, observed and starting now unless told otherwise."""
     fields = {
-        "joint_names": robot.arm_joints, "gripper_m": None, "step_period_s": 0.1,
-        "observation_ns": now_ns, "start_ns": now_ns, **fields,
+        "joint_names": robot.arm_joints,
+        "gripper_m": None,
+        "step_period_s": 0.1,
+        "observation_ns": now_ns,
+        "start_ns": now_ns,
+        **fields,
     }
     return ActionChunk(
         positions_rad=np.asarray(positions_rad, dtype=float), sequence=sequence, **fields
@@ -56,7 +67,10 @@ def chunk_of(
 
 
 def reach(
-    robot: RobotDescription, by_rad: float = 0.3, steps: int = 16, joint: int = 0,
+    robot: RobotDescription,
+    by_rad: float = 0.3,
+    steps: int = 16,
+    joint: int = 0,
     start_rad: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return positions (steps, A) that move one joint evenly."""
@@ -89,7 +103,9 @@ class Commanded:
 
 
 def commanded(
-    robot: RobotDescription, trajectory: JointTrajectory, start_rad: np.ndarray,
+    robot: RobotDescription,
+    trajectory: JointTrajectory,
+    start_rad: np.ndarray,
     period_s: float = 0.002,
 ) -> Commanded:
     """Run a trajectory in a controller that stands at ``start_rad`` (A,)."""

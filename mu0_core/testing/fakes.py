@@ -66,9 +66,13 @@ class FakeSelector:
         if n == 0:
             raise NoQueryPointsError("no grid pixel has depth")
         return QueryPoints(
-            uv.astype(np.float32), depth.astype(np.float32),
-            np.arange(n, dtype=np.uint32), np.zeros(n, np.uint16), np.zeros(n, np.uint8),
-            frame.intrinsics.width, frame.intrinsics.height,
+            uv.astype(np.float32),
+            depth.astype(np.float32),
+            np.arange(n, dtype=np.uint32),
+            np.zeros(n, np.uint16),
+            np.zeros(n, np.uint8),
+            frame.intrinsics.width,
+            frame.intrinsics.height,
         )
 
 
@@ -81,8 +85,14 @@ class FakeForecaster:
         self._fault = _Fault(fault)
 
     def forecast(
-        self, frame: RgbdFrame, instruction: str, query: QueryPoints, *, num_samples: int = 1,
-        seed: int = 0, sequence: int = 0,
+        self,
+        frame: RgbdFrame,
+        instruction: str,
+        query: QueryPoints,
+        *,
+        num_samples: int = 1,
+        seed: int = 0,
+        sequence: int = 0,
     ) -> TraceForecast:
         """Return straight lines."""
         fault = self._fault.strike()
@@ -94,8 +104,17 @@ class FakeForecaster:
             control[0, 3, 1] = np.nan
         spread = np.full((n, 10), 0.01, np.float32) if num_samples > 1 else None
         return TraceForecast(
-            control, bezier_knots(10), 3, np.ones(n, np.float32), spread, query, instruction,
-            self.model_id, frame.frame_id, frame.stamp_ns, sequence,
+            control,
+            bezier_knots(10),
+            3,
+            np.ones(n, np.float32),
+            spread,
+            query,
+            instruction,
+            self.model_id,
+            frame.frame_id,
+            frame.stamp_ns,
+            sequence,
         )
 
 
@@ -108,8 +127,14 @@ class FakeExpert:
         self._robot, self._fault = robot, _Fault(fault)
 
     def propose(
-        self, forecast: TraceForecast, proprioception: Proprioception,
-        T_base_camera: np.ndarray, *, start_ns: int, sequence: int = 0, seed: int = 0,
+        self,
+        forecast: TraceForecast,
+        proprioception: Proprioception,
+        T_base_camera: np.ndarray,
+        *,
+        start_ns: int,
+        sequence: int = 0,
+        seed: int = 0,
     ) -> ActionChunk:
         """Return 16 steps of which 8 are to be run."""
         fault = self._fault.strike()
@@ -122,7 +147,14 @@ class FakeExpert:
         elif fault == "jump":
             positions[:, 0] += direction * 0.5
         return ActionChunk(
-            self._robot.arm_joints, positions, np.full(16, self._robot.gripper.open_m), 0.1,
-            min(forecast.stamp_ns, proprioception.stamp_ns), start_ns, sequence,
-            forecast.sequence, 8, self.model_id,
+            self._robot.arm_joints,
+            positions,
+            np.full(16, self._robot.gripper.open_m),
+            0.1,
+            min(forecast.stamp_ns, proprioception.stamp_ns),
+            start_ns,
+            sequence,
+            forecast.sequence,
+            8,
+            self.model_id,
         )

@@ -170,7 +170,10 @@ class ActionExpertObjective:
         size, rng = self.settings.batch_size, randomness.numpy
         with_forecast = round(self.settings.forecast_share * size)
         index = np.concatenate(
-            [rng.choice(self._forecast_train, with_forecast), rng.choice(self._train, size - with_forecast)]
+            [
+                rng.choice(self._forecast_train, with_forecast),
+                rng.choice(self._train, size - with_forecast),
+            ]
         )
         batch = self.observations(index, randomness.numpy)
         cache, valid = self.policy.prefix(

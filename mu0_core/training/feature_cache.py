@@ -204,4 +204,6 @@ def _rows_done(folder: Path, chosen: np.ndarray, slots: TrainingSlots) -> int:
 
 
 def _mark(folder: Path, rows: int) -> None:
-    replace_file(folder / _DONE, lambda temporary: temporary.write_text(json.dumps({"rows": rows})))
+    replace_file(
+        folder / _DONE, lambda temporary: temporary.write_text(json.dumps({"rows": rows}))
+    )

@@ -24,7 +24,7 @@ from mu0_core.simulation.snapshot_file import snapshot_paths
 from mu0_core.training import embedded_profile as profile
 from mu0_core.training.connector import ConnectorFit, ConnectorSettings
 from mu0_core.training.connector_file import fit_on_slots, load_connector, save_connector
-from mu0_core.training.feature_cache import FeatureCache, FeatureCacheSettings, fill_feature_cache
+from mu0_core.training.feature_cache import FeatureCacheSettings, fill_feature_cache
 from mu0_core.training.loop import LoopSettings, train
 from mu0_core.training.model_card import Provenance, write_model_card
 from mu0_core.training.schedule import Budget

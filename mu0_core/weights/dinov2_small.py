@@ -36,18 +36,24 @@ def convert(folder: Path) -> None:
     prefix = "backbone."
     state = {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
     for node in graph.node:  # linear weights are anonymous inputs of named MatMul nodes
-        if node.op_type == "MatMul" and node.name.startswith("/backbone/") and node.input[1] in values:
+        if (
+            node.op_type == "MatMul"
+            and node.name.startswith("/backbone/")
+            and node.input[1] in values
+        ):
             name = node.name.removeprefix("/backbone/").removesuffix("/MatMul").replace("/", ".")
             state[f"{name}.weight"] = values[node.input[1]].T
     grid = next(v for v in values.values() if v.shape == (1, 1369, 384))
-    cls = next(
-        v for k, v in values.items() if v.shape == (1, 1, 384) and k.startswith("onnx::")
-    )
+    cls = next(v for k, v in values.items() if v.shape == (1, 1, 384) and k.startswith("onnx::"))
     state["embeddings.position_embeddings"] = np.concatenate([cls, grid], axis=1)
     state["embeddings.mask_token"] = np.zeros((1, 384), np.float32)  # unused at inference
     config = Dinov2Config(
-        hidden_size=384, num_hidden_layers=12, num_attention_heads=6, mlp_ratio=4,
-        image_size=518, patch_size=14,
+        hidden_size=384,
+        num_hidden_layers=12,
+        num_attention_heads=6,
+        mlp_ratio=4,
+        image_size=518,
+        patch_size=14,
     )
     config.architectures = ["Dinov2Model"]
     config.save_pretrained(folder)

@@ -41,7 +41,8 @@ class PackagedFile:
         actual = sha256_of(path)
         if actual != self.sha256:
             raise ModelIntegrityError(
-                f"{path.name} of {self.requirement} has sha256 {actual}, expected {self.sha256}; {repair}"
+                f"{path.name} of {self.requirement} has sha256 {actual}, "
+                f"expected {self.sha256}; {repair}"
             )
         return path
 

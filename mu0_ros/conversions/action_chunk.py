@@ -11,7 +11,12 @@ from mu0_core.errors import RequestError
 from mu0_core.robot.description import Gripper
 from mu0_core.types import ActionChunk
 from mu0_ros.conversions.query_points import flat
-from mu0_ros.conversions.stamp import duration_from_s, ns_from_stamp, s_from_duration, stamp_from_ns
+from mu0_ros.conversions.stamp import (
+    duration_from_s,
+    ns_from_stamp,
+    s_from_duration,
+    stamp_from_ns,
+)
 
 
 def msg_from_chunk(chunk: ActionChunk, gripper: Gripper) -> ActionChunkMsg:

@@ -25,6 +25,17 @@ def info_from_intrinsics(camera: CameraIntrinsics) -> CameraInfo:
     message.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
     message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
     message.p = [
-        camera.fx, 0.0, camera.cx, 0.0, 0.0, camera.fy, camera.cy, 0.0, 0.0, 0.0, 1.0, 0.0,
+        camera.fx,
+        0.0,
+        camera.cx,
+        0.0,
+        0.0,
+        camera.fy,
+        camera.cy,
+        0.0,
+        0.0,
+        0.0,
+        1.0,
+        0.0,
     ]
     return message

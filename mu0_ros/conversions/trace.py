@@ -10,7 +10,12 @@ from unique_identifier_msgs.msg import UUID
 from mu0_core.errors import ShapeError
 from mu0_core.types import QueryPoints, TraceForecast
 from mu0_ros.conversions.query_points import flat
-from mu0_ros.conversions.stamp import duration_from_s, ns_from_stamp, s_from_duration, stamp_from_ns
+from mu0_ros.conversions.stamp import (
+    duration_from_s,
+    ns_from_stamp,
+    s_from_duration,
+    stamp_from_ns,
+)
 
 
 def msg_from_forecast(forecast: TraceForecast, task_id: UUID | None = None) -> TraceArray:

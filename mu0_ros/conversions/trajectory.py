@@ -9,7 +9,12 @@ from trajectory_msgs.msg import JointTrajectoryPoint
 
 from mu0_core.errors import TrajectoryError
 from mu0_core.types import JointTrajectory
-from mu0_ros.conversions.stamp import duration_from_s, ns_from_stamp, s_from_duration, stamp_from_ns
+from mu0_ros.conversions.stamp import (
+    duration_from_s,
+    ns_from_stamp,
+    s_from_duration,
+    stamp_from_ns,
+)
 
 
 def msg_from_trajectory(trajectory: JointTrajectory) -> JointTrajectoryMsg:

@@ -28,7 +28,6 @@ from mu0_ros.task_states import RUNNING
 from mu0_ros.tf import make_transform_source
 from mu0_ros.worker import Worker
 
-
 _STEADY_MARGIN_S = 0.5  # simulated time may run slower than the steady clock
 
 
@@ -101,7 +100,10 @@ class ActionExpertNode(Mu0LifecycleNode):
             p.backend, p.model_id, self._robot, p.device, p.fake_fault
         )
         self._info = backends.model_info(
-            self._expert.model_id, ModelInfo.KIND_ACTION_EXPERT, p.device, 0,
+            self._expert.model_id,
+            ModelInfo.KIND_ACTION_EXPERT,
+            p.device,
+            0,
             embodiment=self._robot.name,
         )
         self._info.header.stamp = self.get_clock().now().to_msg()
@@ -177,7 +179,11 @@ class ActionExpertNode(Mu0LifecycleNode):
         self._sequence += 1
         self._times.lap("observe")
         chunk = self._expert.propose(
-            forecast, state, T_base_camera, start_ns=now_ns, sequence=self._sequence,
+            forecast,
+            state,
+            T_base_camera,
+            start_ns=now_ns,
+            sequence=self._sequence,
             seed=self.settings.seed * 1000 + self._round,
         )
         self._times.lap("propose")

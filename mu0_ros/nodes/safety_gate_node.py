@@ -42,31 +42,48 @@ class SafetyGateParameters:
     robot: str = parameter("fr3", "name in config/robots or path of a robot description")
     dry_run: bool = parameter(False, "check chunks but command nothing")
     speed_scale: float = parameter(
-        _DEFAULT.speed_scale, "share of the robot's speed limits that may be used", low=0.01,
+        _DEFAULT.speed_scale,
+        "share of the robot's speed limits that may be used",
+        low=0.01,
         high=1.0,
     )
     max_observation_age_s: float = parameter(
-        _DEFAULT.max_observation_age_s, "oldest observation of a chunk at full speed", unit="s",
-        low=0.01, high=10.0,
+        _DEFAULT.max_observation_age_s,
+        "oldest observation of a chunk at full speed",
+        unit="s",
+        low=0.01,
+        high=10.0,
     )
     max_observation_age_at_rest_s: float = parameter(
-        _DEFAULT.max_observation_age_at_rest_s, "oldest observation of a chunk at rest", unit="s",
-        low=0.01, high=30.0,
+        _DEFAULT.max_observation_age_at_rest_s,
+        "oldest observation of a chunk at rest",
+        unit="s",
+        low=0.01,
+        high=30.0,
     )
     max_state_age_s: float = parameter(
         _DEFAULT.max_state_age_s, "oldest joint states", unit="s", low=0.01, high=5.0
     )
     max_tracking_error_rad: float = parameter(
-        _DEFAULT.max_tracking_error_rad, "commanded against measured; more latches", unit="rad",
-        low=0.001, high=1.0,
+        _DEFAULT.max_tracking_error_rad,
+        "commanded against measured; more latches",
+        unit="rad",
+        low=0.001,
+        high=1.0,
     )
     arming_s: float = parameter(
-        _DEFAULT.arming_s, "healthy joint states needed before motion", unit="s", low=0.0,
+        _DEFAULT.arming_s,
+        "healthy joint states needed before motion",
+        unit="s",
+        low=0.0,
         high=10.0,
     )
     jitter_s: float = parameter(
-        _DEFAULT.jitter_s, "how far the controller may be ahead of or behind the gate", unit="s",
-        low=0.0, high=0.2,
+        _DEFAULT.jitter_s,
+        "how far the controller may be ahead of or behind the gate",
+        unit="s",
+        low=0.0,
+        high=0.2,
     )
     require_task: bool = parameter(True, "pass only chunks of the task that task_status names")
 
@@ -116,9 +133,7 @@ class SafetyGateNode(Mu0LifecycleNode):
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_timer(0.1, self.guard("watch", self._watch), clock=self.steady)
         self.get_clock().create_jump_callback(
-            JumpThreshold(
-                min_forward=Duration(seconds=2), min_backward=Duration(nanoseconds=-1)
-            ),
+            JumpThreshold(min_forward=Duration(seconds=2), min_backward=Duration(nanoseconds=-1)),
             post_callback=self.guard("clock", self._on_clock_jump),
         )
 
@@ -159,7 +174,10 @@ class SafetyGateNode(Mu0LifecycleNode):
             decision = self._gate.refuse(error.code, str(error))
         else:
             decision = self._gate.submit(
-                chunk, self._state, self.now_ns(), dry_run=task.dry_run,
+                chunk,
+                self._state,
+                self.now_ns(),
+                dry_run=task.dry_run,
                 speed_scale=self._task_scale(),
             )
         if decision.outcome is Outcome.REJECT:
@@ -227,9 +245,7 @@ class SafetyGateNode(Mu0LifecycleNode):
         if state in (GateState.PASSING, GateState.LIMITING) and not gate.is_moving(now_ns):
             state = GateState.IDLE
         message.state = int(state)
-        message.cause = error_code(
-            gate.cause, gate.cause_message, self.get_fully_qualified_name()
-        )
+        message.cause = error_code(gate.cause, gate.cause_message, self.get_fully_qualified_name())
         message.speed_scale = gate.settings.speed_scale * self._task_scale()
         message.chunks_accepted = gate.counters[Outcome.ACCEPT.value]
         message.chunks_limited = gate.counters[Outcome.LIMIT.value]

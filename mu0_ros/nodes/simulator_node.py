@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded simulator as a robot: camera, joint states, controllers, clock. No truth but by service.
+"""The embedded simulator as a robot: camera, joint states, controllers, clock.
 
-What it offers is what a real arm offers. The two services that know the truth (lay out a scene, judge
-it) are for test benches; no node of the policy calls them.
+What it offers is what a real arm offers. The two services that know the truth (lay out a scene,
+judge it) are for test benches; no node of the policy calls them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class SimulatorParameters:
     seed: int = parameter(50_000, "scene at the start", low=0, high=2**62)
     width: int = parameter(640, "camera image width", unit="px", low=64, high=1280)
     height: int = parameter(480, "camera image height", unit="px", low=48, high=960)
-    camera_rate_hz: float = parameter(10.0, "colour and depth images", unit="Hz", low=1.0, high=50.0)
+    camera_rate_hz: float = parameter(
+        10.0, "colour and depth images", unit="Hz", low=1.0, high=50.0
+    )
     real_time_factor: float = parameter(1.0, "simulated against real time", low=0.05, high=20.0)
 
 
@@ -71,19 +73,26 @@ class SimulatorNode(Mu0LifecycleNode):
         self._colour = self.create_lifecycle_publisher(Image, "color/image_raw", qos.SENSOR)
         self._depth = self.create_lifecycle_publisher(Image, "depth/image_raw", qos.SENSOR)
         self._info = self.create_lifecycle_publisher(CameraInfo, "color/camera_info", qos.SENSOR)
-        self._joints = self.create_lifecycle_publisher(JointState, "joint_states", qos.STATE_STREAM)
+        self._joints = self.create_lifecycle_publisher(
+            JointState, "joint_states", qos.STATE_STREAM
+        )
         self._pose = CameraPosePublisher(self)
         self._clock_topic = self.create_lifecycle_publisher(Clock, "/clock", qos.NEWEST)
         for name, controller in (
-            (robot.arm_controller, self._arm), (robot.gripper_controller, self._fingers)
+            (robot.arm_controller, self._arm),
+            (robot.gripper_controller, self._fingers),
         ):
             self.create_subscription(
-                JointTrajectory, f"{name}/joint_trajectory",
-                self.guard(name, lambda m, c=controller: self._on_trajectory(c, m)), qos.COMMAND,
+                JointTrajectory,
+                f"{name}/joint_trajectory",
+                self.guard(name, lambda m, c=controller: self._on_trajectory(c, m)),
+                qos.COMMAND,
             )
         group = ReentrantCallbackGroup()
         self.create_service(ResetScene, "~/reset_scene", self._on_reset, callback_group=group)
-        self.create_service(EvaluateScene, "~/evaluate_scene", self._on_evaluate, callback_group=group)
+        self.create_service(
+            EvaluateScene, "~/evaluate_scene", self._on_evaluate, callback_group=group
+        )
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -133,7 +142,9 @@ class SimulatorNode(Mu0LifecycleNode):
             if pause > 0:
                 time.sleep(pause)
             elif pause < -0.5:
-                due = time.monotonic()  # too slow for real time: simulated time lags, nothing jumps
+                due = (
+                    time.monotonic()
+                )  # too slow for real time: simulated time lags, nothing jumps
 
     def _serve(self, world) -> None:
         """Do what services asked for, in this thread."""

@@ -83,8 +83,12 @@ class TaskServerNode(Mu0LifecycleNode):
         self.create_service(ExecuteTask, "execute_task", self._on_execute)
         self.create_service(CancelTask, "cancel_task", self._on_cancel)
         self._action = ActionServer(
-            self, ExecuteTaskAction, "run_task", self._run_goal,
-            goal_callback=self._on_goal, cancel_callback=self._on_goal_cancel,
+            self,
+            ExecuteTaskAction,
+            "run_task",
+            self._run_goal,
+            goal_callback=self._on_goal,
+            cancel_callback=self._on_goal_cancel,
         )
         self.create_timer(0.1, self.guard("watch", self._watch), clock=self.steady)
 
@@ -122,9 +126,12 @@ class TaskServerNode(Mu0LifecycleNode):
             if self._run is not None and not self._run.closed:
                 raise refusal("BUSY", f"a task is running: {for_log(self._run.instruction)}")
             limits = TaskLimits.from_request(
-                s_from_duration(request.max_duration), float(request.speed_scale),
-                self.settings.max_duration_s, self.settings.inference_timeout_s,
-                self.settings.max_rejected_chunks, self.settings.max_failures,
+                s_from_duration(request.max_duration),
+                float(request.speed_scale),
+                self.settings.max_duration_s,
+                self.settings.inference_timeout_s,
+                self.settings.max_rejected_chunks,
+                self.settings.max_failures,
             )
             instruction = checked_instruction(request.instruction)
             if len(request.query_points.ids):
@@ -137,7 +144,8 @@ class TaskServerNode(Mu0LifecycleNode):
             self._message = TaskStatus(
                 instruction=instruction,
                 task_id=UUID(uuid=np.frombuffer(self._run.task_id, np.uint8)),
-                speed_scale=limits.speed_scale, dry_run=request.dry_run,
+                speed_scale=limits.speed_scale,
+                dry_run=request.dry_run,
             )
             self.get_logger().info(f"task: {for_log(instruction)}")
             self._publish()
@@ -258,9 +266,11 @@ class TaskServerNode(Mu0LifecycleNode):
             self._message.queue_duration = message.queue_duration
             if self._running():
                 self._run.saw_gate(
-                    self._counts(), message.state == SafetyStatus.STATE_LATCHED,
+                    self._counts(),
+                    message.state == SafetyStatus.STATE_LATCHED,
                     (code_name(message.cause), message.cause.message),
-                    message.queue_duration > 0, self._heard_s,
+                    message.queue_duration > 0,
+                    self._heard_s,
                 )
 
     def _watch(self) -> None:

@@ -223,8 +223,12 @@ class TraceForecasterNode(Mu0LifecycleNode):
         self._round += 1
         self._sequence += 1
         forecast = self._forecaster.forecast(
-            frame, task.instruction, query, num_samples=self.settings.num_samples,
-            seed=self.settings.seed * 1000 + self._round, sequence=self._sequence,
+            frame,
+            task.instruction,
+            query,
+            num_samples=self.settings.num_samples,
+            seed=self.settings.seed * 1000 + self._round,
+            sequence=self._sequence,
         )
         self._times.lap("forecast")
         if self._task.task_id == task.task_id and self._task.state in RUNNING:

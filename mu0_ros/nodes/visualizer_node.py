@@ -33,9 +33,7 @@ class VisualizerParameters:
     """Parameters of the node."""
 
     num_samples: int = parameter(33, "points on each trace of markers and cloud", low=2, high=257)
-    max_rate_hz: float = parameter(
-        5.0, "forecasts shown at most", unit="Hz", low=0.1, high=30.0
-    )
+    max_rate_hz: float = parameter(5.0, "forecasts shown at most", unit="Hz", low=0.1, high=30.0)
     kept_images: int = parameter(
         40, "colour images kept to find the one that a forecast was made from", low=1, high=200
     )

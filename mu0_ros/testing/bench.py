@@ -128,5 +128,3 @@ class Bench:
         self.until(future.done, timeout_s, f"answer of {service}")
         self.probe.destroy_client(client)
         return future.result()
-
-

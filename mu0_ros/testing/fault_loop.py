@@ -144,7 +144,8 @@ class FaultLoop:
         """Wait for the end of the newest task and return its status."""
         return self.bench.until(
             lambda: self.status and self.status[-1].state in ENDED and self.status[-1],
-            timeout_s, "end of the task",
+            timeout_s,
+            "end of the task",
         )
 
     def wait_for_cause(self, code: str, timeout_s: float = 3.0) -> TaskStatus | SafetyStatus:

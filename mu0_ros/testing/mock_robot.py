@@ -95,11 +95,14 @@ class MockRobot(Node):
         self._joints = self.create_publisher(JointState, "joint_states", qos.STATE_STREAM)
         self._pose = self.create_publisher(TransformStamped, "camera_pose", qos.LATCHED)
         for name, controller in (
-            (self.robot.arm_controller, self._arm), (self.robot.gripper_controller, self._fingers)
+            (self.robot.arm_controller, self._arm),
+            (self.robot.gripper_controller, self._fingers),
         ):
             self.create_subscription(
-                JointTrajectory, f"{name}/joint_trajectory",
-                lambda m, c=controller: self._on_trajectory(c, m), qos.COMMAND,
+                JointTrajectory,
+                f"{name}/joint_trajectory",
+                lambda m, c=controller: self._on_trajectory(c, m),
+                qos.COMMAND,
             )
         self._pose.publish(
             transform_from_matrix(_T_BASE_CAMERA, self.robot.base_frame, CAMERA_FRAME, 0)
@@ -162,8 +165,10 @@ class MockRobot(Node):
             (faults.info, self._info, info, CAMERA_FRAME),
             (faults.colour, self._colour, image_from_rgb(rgb), CAMERA_FRAME),
             (
-                faults.depth, self._depth,
-                image_from_depth_m(depth * np.float32(faults.depth_scale)), faults.depth_frame,
+                faults.depth,
+                self._depth,
+                image_from_depth_m(depth * np.float32(faults.depth_scale)),
+                faults.depth_frame,
             ),
         ):
             if on and self._random.random() >= faults.lost:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "reference" / "faults.md").read_text()
-OWN, PARTS = (PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
-              for title in ("Rows with tests of their number", "Rows shown in part by other tests"))
+OWN, PARTS = (
+    PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
+    for title in ("Rows with tests of their number", "Rows shown in part by other tests")
+)
 NOT_COVERED = PAGE.split("## Not covered\n")[1]
 
 

@@ -20,7 +20,10 @@ print(",".join(sorted(n for n in sys.argv[2].split(",") if n in sys.modules)))
 def loaded(module, watched):
     done = subprocess.run(
         [sys.executable, "-c", PROBE, module, ",".join(watched)],
-        capture_output=True, text=True, check=True, cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     return [n for n in done.stdout.strip().split(",") if n]
 
@@ -46,7 +49,11 @@ def test_no_file_of_the_core_imports_ros_or_the_shell():
 
 @pytest.mark.parametrize(
     "module",
-    ["mu0_core.inference.runtime", "mu0_core.control.safety_gate", "mu0_core.simulation.closed_loop"],
+    [
+        "mu0_core.inference.runtime",
+        "mu0_core.control.safety_gate",
+        "mu0_core.simulation.closed_loop",
+    ],
 )
 def test_importing_the_core_loads_no_ros(module):
     assert loaded(module, ROS) == []

@@ -15,7 +15,14 @@ import mu0_core
 from mu0_core.weights.cache import check_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
-NODES = ("simulator", "trace_forecaster", "action_expert", "safety_gate", "task_server", "visualizer")
+NODES = (
+    "simulator",
+    "trace_forecaster",
+    "action_expert",
+    "safety_gate",
+    "task_server",
+    "visualizer",
+)
 
 
 def test_the_version_is_the_same_everywhere():
@@ -25,7 +32,9 @@ def test_the_version_is_the_same_everywhere():
 
 
 def test_the_customers_packages_are_declared():
-    names = {e.text for e in ElementTree.parse(ROOT / "package.xml").getroot() if "depend" in e.tag}
+    names = {
+        e.text for e in ElementTree.parse(ROOT / "package.xml").getroot() if "depend" in e.tag
+    }
     assert {"rclpy", "cv_bridge", "tf_transformations", "moveit_py", "python3-torch"} <= names
 
 

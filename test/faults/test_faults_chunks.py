@@ -47,7 +47,9 @@ def assert_unmoved_and_ready(gate: SafetyGate, decision: GateDecision, *codes: s
 
 
 @given(
-    st.integers(1, 30), st.integers(0, 10**6), st.sampled_from([np.nan, np.inf, -np.inf]),
+    st.integers(1, 30),
+    st.integers(0, 10**6),
+    st.sampled_from([np.nan, np.inf, -np.inf]),
     st.booleans(),
 )
 def test_row_01_non_finite_number_at_any_index(steps, index, value, in_gripper):

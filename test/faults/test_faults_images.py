@@ -47,8 +47,13 @@ def test_row_03_bad_depth_is_masked(share, value):
     depth[row[broken], column[broken]] = value
     hurt = RgbdFrame(frame.rgb, depth_m_from_image(image_from_depth_m(depth)), CAMERA, "camera", 2)
     asked = type(good)(
-        good.uv_px, np.full(len(good), np.nan, np.float32), good.ids, good.entity_ids,
-        good.roles, good.width, good.height,
+        good.uv_px,
+        np.full(len(good), np.nan, np.float32),
+        good.ids,
+        good.entity_ids,
+        good.roles,
+        good.width,
+        good.height,
     )
     if share == 1.0:
         with pytest.raises(NoQueryPointsError, match="has depth") as caught:
@@ -74,13 +79,20 @@ ENCODINGS = ["rgb8", "bgr8", "rgba8", "mono8", "bayer_rggb8", "32FC1", "16UC1", 
 
 @given(
     st.sampled_from(ENCODINGS),
-    st.integers(0, 40), st.integers(0, 40), st.integers(0, 200), st.integers(0, 4000),
+    st.integers(0, 40),
+    st.integers(0, 40),
+    st.integers(0, 200),
+    st.integers(0, 4000),
     st.booleans(),
 )
 @settings(max_examples=300)
 def test_row_18_any_header_is_decoded_or_refused(encoding, width, height, step, size, big_endian):
     message = Image(
-        encoding=encoding, width=width, height=height, step=step, is_bigendian=int(big_endian),
+        encoding=encoding,
+        width=width,
+        height=height,
+        step=step,
+        is_bigendian=int(big_endian),
         data=array.array("B", bytes(size)),
     )
     shapes = {rgb_from_image: (height, width, 3), depth_m_from_image: (height, width)}

@@ -52,8 +52,10 @@ def holds_and_resumes(loop: FaultLoop, fault: dict, code: str, words: str = "") 
 
 def good_traces(loop: FaultLoop, task_id) -> TraceArray:
     frame = RgbdFrame(
-        np.zeros((120, 160, 3), np.uint8), np.ones((120, 160), np.float32),
-        CameraIntrinsics(160, 120, 130.0, 130.0, 79.5, 59.5), CAMERA_FRAME,
+        np.zeros((120, 160, 3), np.uint8),
+        np.ones((120, 160), np.float32),
+        CameraIntrinsics(160, 120, 130.0, 130.0, 79.5, 59.5),
+        CAMERA_FRAME,
         loop.bench.probe.get_clock().now().nanoseconds,
     )
     query = FakeSelector().select(frame, 4)
@@ -131,9 +133,7 @@ def test_row_15_the_camera_repeats_its_last_stamp(loop):
     holds_and_resumes(loop, {"frozen": True}, "OBSERVATION_STALE", "no new pair")
 
 
-@pytest.mark.parametrize(
-    "offset_s", [50.0, -1e12, -1e6], ids=["future", "zero", "another clock"]
-)
+@pytest.mark.parametrize("offset_s", [50.0, -1e12, -1e6], ids=["future", "zero", "another clock"])
 def test_row_16_stamps_that_cannot_be(loop, offset_s):
     holds_and_resumes(loop, {"stamp_offset_s": offset_s}, "OBSERVATION_INVALID", "node clock")
 

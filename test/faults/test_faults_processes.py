@@ -23,7 +23,8 @@ def started(loop: FaultLoop, name: str) -> None:
     probe = loop.bench.probe
     loop.bench.until(
         lambda: name in [p.node_name for p in probe.get_publishers_info_by_topic(topics[name])],
-        12.0, f"process {name}",
+        12.0,
+        f"process {name}",
     )
 
 

@@ -17,8 +17,11 @@ from mu0_ros.backends import choose_points
 from mu0_ros.task_run import TaskLimits
 
 FRAME = RgbdFrame(
-    np.zeros((120, 160, 3), np.uint8), np.ones((120, 160), np.float32),
-    CameraIntrinsics(160, 120, 130.0, 130.0, 79.5, 59.5), "camera", 1,
+    np.zeros((120, 160, 3), np.uint8),
+    np.ones((120, 160), np.float32),
+    CameraIntrinsics(160, 120, 130.0, 130.0, 79.5, 59.5),
+    "camera",
+    1,
 )
 
 
@@ -57,9 +60,7 @@ def test_row_47_logs_get_a_short_escaped_form(text):
 
 
 def query(n: int, u: float = 10.0, v: float = 10.0) -> QueryPointsMsg:
-    return QueryPointsMsg(
-        image_width=160, image_height=120, ids=range(n), u=[u] * n, v=[v] * n
-    )
+    return QueryPointsMsg(image_width=160, image_height=120, ids=range(n), u=[u] * n, v=[v] * n)
 
 
 @pytest.mark.parametrize(
@@ -69,12 +70,20 @@ def query(n: int, u: float = 10.0, v: float = 10.0) -> QueryPointsMsg:
         (query(1, u=160.0), "INVALID_REQUEST"),
         (query(1, v=-1.0), "INVALID_REQUEST"),
         (query(1, u=math.nan), "INVALID_REQUEST"),
-        (QueryPointsMsg(image_width=160, image_height=120, ids=[1, 1], u=[5.0] * 2, v=[5.0] * 2),
-         "INVALID_REQUEST"),
-        (QueryPointsMsg(image_width=160, image_height=120, ids=[1], u=[5.0], v=[]),
-         "INVALID_REQUEST"),
-        (QueryPointsMsg(image_width=320, image_height=240, ids=[1], u=[5.0], v=[5.0]),
-         "OBSERVATION_INVALID"),
+        (
+            QueryPointsMsg(
+                image_width=160, image_height=120, ids=[1, 1], u=[5.0] * 2, v=[5.0] * 2
+            ),
+            "INVALID_REQUEST",
+        ),
+        (
+            QueryPointsMsg(image_width=160, image_height=120, ids=[1], u=[5.0], v=[]),
+            "INVALID_REQUEST",
+        ),
+        (
+            QueryPointsMsg(image_width=320, image_height=240, ids=[1], u=[5.0], v=[5.0]),
+            "OBSERVATION_INVALID",
+        ),
     ],
     ids=["too many", "right of it", "above it", "NaN", "doubled", "lengths", "other image"],
 )

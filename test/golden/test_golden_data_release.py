@@ -53,8 +53,12 @@ def test_golden_release_spline_fits():
             continue
         clip = None if match[4] == "None" else float(match[4])
         control, fitted = fit_control_points(
-            tensors["traj_future_scaled"].astype(float), tensors["valid_future"], int(match[1]),
-            ridge=float(match[2]), ridge_order=int(match[3]), clip=clip,
+            tensors["traj_future_scaled"].astype(float),
+            tensors["valid_future"],
+            int(match[1]),
+            ridge=float(match[2]),
+            ridge_order=int(match[3]),
+            clip=clip,
         )
         np.testing.assert_array_equal(fitted, tensors["valid_kp" + name.removeprefix("ctrl")])
         np.testing.assert_allclose(control, expected, atol=1e-4)
@@ -155,8 +159,11 @@ def open_episode() -> EpisodeReader:
 def sample_settings() -> SampleSettings:
     given = loader()["settings"]
     return SampleSettings(
-        delta_scale=tuple(given["delta_scale"]), depth_log_range=depth_range(),
-        image_size=given["image_size"], ridge=given["reg_lambda"],
-        ridge_order=given["reg_order"], clip=given["ctrl_clip"],
+        delta_scale=tuple(given["delta_scale"]),
+        depth_log_range=depth_range(),
+        image_size=given["image_size"],
+        ridge=given["reg_lambda"],
+        ridge_order=given["reg_order"],
+        clip=given["ctrl_clip"],
         sampling=SamplingSettings(given["n_min"], given["n_max"], given["n_ctrl"]),
     )

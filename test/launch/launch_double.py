@@ -69,8 +69,18 @@ class OpaqueFunction:
 class Node:
     """One process."""
 
-    def __init__(self, *, package, executable, name, namespace="", parameters=(), remappings=(),
-                 output="log", condition=None):
+    def __init__(
+        self,
+        *,
+        package,
+        executable,
+        name,
+        namespace="",
+        parameters=(),
+        remappings=(),
+        output="log",
+        condition=None,
+    ):
         self.package, self.executable, self.name = package, executable, name
         self.namespace, self.parameters = namespace, list(parameters)
         self.remappings, self.output, self.condition = list(remappings), output, condition
@@ -125,14 +135,19 @@ def execute(description, **given):
 
 def install(share, monkeypatch):
     """Put the double in place of `launch`, `launch_ros` and the share directory of mu0."""
+
     def module(name, **members):
         made = ModuleType(name)
         made.__dict__.update(members)
         monkeypatch.setitem(sys.modules, name, made)
 
     module("launch", LaunchContext=LaunchContext, LaunchDescription=LaunchDescription)
-    module("launch.actions", DeclareLaunchArgument=DeclareLaunchArgument,
-           OpaqueFunction=OpaqueFunction, SetEnvironmentVariable=SetEnvironmentVariable)
+    module(
+        "launch.actions",
+        DeclareLaunchArgument=DeclareLaunchArgument,
+        OpaqueFunction=OpaqueFunction,
+        SetEnvironmentVariable=SetEnvironmentVariable,
+    )
     module("launch.substitutions", LaunchConfiguration=LaunchConfiguration)
     module("launch_ros")
     module("launch_ros.actions", Node=Node)

@@ -32,10 +32,12 @@ class Stage:
         self.node = bench.add(ActionExpertNode())
         self.task(TaskStatus.STATE_EXECUTING)
         bench.until(
-            lambda: self.node._state is not None
-            and self._traces.get_subscription_count()
-            and self.node._task.state == TaskStatus.STATE_EXECUTING
-            and self.node._transforms._poses,
+            lambda: (
+                self.node._state is not None
+                and self._traces.get_subscription_count()
+                and self.node._task.state == TaskStatus.STATE_EXECUTING
+                and self.node._transforms._poses
+            ),
             what="joint states, task and camera pose",
         )
 
@@ -44,13 +46,27 @@ class Stage:
 
     def forecast(self, sequence: int = 1, **changes: object) -> None:
         query = QueryPoints(
-            np.zeros((2, 2), np.float32), np.ones(2, np.float32), np.arange(2, dtype=np.uint32),
-            np.zeros(2, np.uint16), np.zeros(2, np.uint8), 160, 120,
+            np.zeros((2, 2), np.float32),
+            np.ones(2, np.float32),
+            np.arange(2, dtype=np.uint32),
+            np.zeros(2, np.uint16),
+            np.zeros(2, np.uint8),
+            160,
+            120,
         )
         now_ns = self.bench.probe.get_clock().now().nanoseconds
         forecast = TraceForecast(
-            np.zeros((2, 10, 3), np.float32), bezier_knots(10), 3, np.ones(2, np.float32), None,
-            query, "push", "fake", CAMERA_FRAME, now_ns, sequence,
+            np.zeros((2, 10, 3), np.float32),
+            bezier_knots(10),
+            3,
+            np.ones(2, np.float32),
+            None,
+            query,
+            "push",
+            "fake",
+            CAMERA_FRAME,
+            now_ns,
+            sequence,
         )
         self._traces.publish(msg_from_forecast(replace(forecast, **changes), TASK))
 

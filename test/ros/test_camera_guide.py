@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ def commands():
 
 def remappings(arguments):
     return dict(
-        rule.split(":=") for flag, rule in zip(arguments, arguments[1:])
+        rule.split(":=")
+        for flag, rule in pairwise(arguments)
         if flag == "-r" and not rule.startswith("__")
     )
 
@@ -61,7 +63,10 @@ def remappings(arguments):
 def test_the_commands_remap_what_the_nodes_have():
     found = commands()
     assert set(found) == {
-        "trace_forecaster_node", "visualizer_node", "task_server_node", "action_expert_node",
+        "trace_forecaster_node",
+        "visualizer_node",
+        "task_server_node",
+        "action_expert_node",
         "safety_gate_node",
     }
     for program, arguments in found.items():

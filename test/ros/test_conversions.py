@@ -7,41 +7,41 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sensor_msgs.msg import CameraInfo, Image, JointState
 
-from mu0_core.errors import (  # noqa: E402
+from mu0_core.errors import (
     ObservationError,
     RequestError,
     ShapeError,
     TrajectoryError,
 )
-from mu0_core.geometry import se3  # noqa: E402
-from mu0_core.robot.description import load_robot  # noqa: E402
-from mu0_core.spline.basis import bezier_knots  # noqa: E402
-from mu0_core.types import (  # noqa: E402
+from mu0_core.geometry import se3
+from mu0_core.robot.description import load_robot
+from mu0_core.spline.basis import bezier_knots
+from mu0_core.types import (
     ActionChunk,
     CameraIntrinsics,
     JointTrajectory,
     QueryPoints,
     TraceForecast,
 )
-from mu0_ros.conversions import image as images  # noqa: E402
-from mu0_ros.conversions.action_chunk import chunk_from_msg, msg_from_chunk  # noqa: E402
-from mu0_ros.conversions.camera import info_from_intrinsics, intrinsics_from_info  # noqa: E402
-from mu0_ros.conversions.error_code import error_code, error_from  # noqa: E402
-from mu0_ros.conversions.joint_state import proprioception_from_joint_state  # noqa: E402
-from mu0_ros.conversions.query_points import msg_from_query, query_from_msg  # noqa: E402
-from mu0_ros.conversions.stamp import (  # noqa: E402
+from mu0_ros.conversions import image as images
+from mu0_ros.conversions.action_chunk import chunk_from_msg, msg_from_chunk
+from mu0_ros.conversions.camera import info_from_intrinsics, intrinsics_from_info
+from mu0_ros.conversions.error_code import error_code, error_from
+from mu0_ros.conversions.joint_state import proprioception_from_joint_state
+from mu0_ros.conversions.query_points import msg_from_query, query_from_msg
+from mu0_ros.conversions.stamp import (
     duration_from_s,
     ns_from_stamp,
     s_from_duration,
     stamp_from_ns,
 )
-from mu0_ros.conversions.trace import forecast_from_msg, msg_from_forecast  # noqa: E402
-from mu0_ros.conversions.trajectory import msg_from_trajectory, trajectory_from_msg  # noqa: E402
-from mu0_ros.conversions.transform import (  # noqa: E402
+from mu0_ros.conversions.trace import forecast_from_msg, msg_from_forecast
+from mu0_ros.conversions.trajectory import msg_from_trajectory, trajectory_from_msg
+from mu0_ros.conversions.transform import (
     matrix_from_transform,
     transform_from_matrix,
 )
@@ -68,7 +68,12 @@ def test_negative_time_has_no_stamp():
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, 9), st.integers(1, 7), st.integers(0, 5), st.sampled_from(["rgb8", "bgr8", "rgba8", "bgra8"]))
+@given(
+    st.integers(1, 9),
+    st.integers(1, 7),
+    st.integers(0, 5),
+    st.sampled_from(["rgb8", "bgr8", "rgba8", "bgra8"]),
+)
 def test_colour_survives_any_padding_and_order(width, height, padding, encoding):
     rgb = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     channels = rgb[..., ::-1] if encoding.startswith("bgr") else rgb
@@ -85,7 +90,9 @@ def test_our_own_images_round_trip():
     rgb = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
     np.testing.assert_array_equal(images.rgb_from_image(images.image_from_rgb(rgb)), rgb)
     depth = np.array([[0.5, np.nan], [1.25, 2.0]], np.float32)
-    np.testing.assert_array_equal(images.depth_m_from_image(images.image_from_depth_m(depth)), depth)
+    np.testing.assert_array_equal(
+        images.depth_m_from_image(images.image_from_depth_m(depth)), depth
+    )
 
 
 @pytest.mark.parametrize("big_endian", [False, True])
@@ -186,15 +193,27 @@ def test_a_zero_quaternion_is_not_identity():
 def some_forecast(points=3, spread=True):
     rng = np.random.default_rng(points)
     query = QueryPoints(
-        rng.uniform(0, 100, (points, 2)).astype(np.float32), np.ones(points, np.float32),
-        np.arange(points, dtype=np.uint32) * 7, np.zeros(points, np.uint16),
-        np.ones(points, np.uint8), 640, 480,
+        rng.uniform(0, 100, (points, 2)).astype(np.float32),
+        np.ones(points, np.float32),
+        np.arange(points, dtype=np.uint32) * 7,
+        np.zeros(points, np.uint16),
+        np.ones(points, np.uint8),
+        640,
+        480,
     )
     return TraceForecast(
-        rng.normal(size=(points, 10, 3)).astype(np.float32), bezier_knots(10), 3,
+        rng.normal(size=(points, 10, 3)).astype(np.float32),
+        bezier_knots(10),
+        3,
         np.full(points, 0.5, np.float32),
         rng.random((points, 10)).astype(np.float32) if spread else None,
-        query, "put it there", "m", "camera_optical_frame", 123456789, 5, 0.25,
+        query,
+        "put it there",
+        "m",
+        "camera_optical_frame",
+        123456789,
+        5,
+        0.25,
     )
 
 
@@ -251,8 +270,17 @@ def test_row_48_broken_query_points_are_refused(field, value, text):
 
 def some_chunk():
     return ActionChunk(
-        ROBOT.arm_joints, np.random.default_rng(0).normal(size=(4, 7)), np.full(4, 0.04), 0.1,
-        10**9, 2 * 10**9, 3, 5, 2, "m", bytes(range(16)),
+        ROBOT.arm_joints,
+        np.random.default_rng(0).normal(size=(4, 7)),
+        np.full(4, 0.04),
+        0.1,
+        10**9,
+        2 * 10**9,
+        3,
+        5,
+        2,
+        "m",
+        bytes(range(16)),
     )
 
 
@@ -291,7 +319,9 @@ def test_trajectories_round_trip():
 
 
 def test_points_of_different_length_are_refused():
-    message = msg_from_trajectory(JointTrajectory(("a", "b"), np.array([0.1, 0.2]), np.ones((2, 2))))
+    message = msg_from_trajectory(
+        JointTrajectory(("a", "b"), np.array([0.1, 0.2]), np.ones((2, 2)))
+    )
     message.points[1].positions = [1.0]
     with pytest.raises(TrajectoryError, match="lengths"):
         trajectory_from_msg(message)

@@ -1,31 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The direct loop and the nodes give the same actions from the same observations.
 
-Everything that the nodes put between camera and chunk (images, camera info, traces, joint states, the
-camera's pose) goes over its message here and must change nothing.
+Everything that the nodes put between camera and chunk (images, camera info, traces, joint states,
+the camera's pose) goes over its message here and must change nothing.
 """
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
-from sensor_msgs.msg import JointState  # noqa: E402
+from sensor_msgs.msg import JointState
 
-from mu0_core.inference import runtime  # noqa: E402
-from mu0_core.simulation.world import TableWorld  # noqa: E402
-from mu0_core.types import RgbdFrame  # noqa: E402
-from mu0_ros.conversions.action_chunk import chunk_from_msg, msg_from_chunk  # noqa: E402
-from mu0_ros.conversions.camera import info_from_intrinsics, intrinsics_from_info  # noqa: E402
-from mu0_ros.conversions.image import (  # noqa: E402
+from mu0_core.inference import runtime
+from mu0_core.simulation.world import TableWorld
+from mu0_core.types import RgbdFrame
+from mu0_ros.conversions.action_chunk import chunk_from_msg, msg_from_chunk
+from mu0_ros.conversions.camera import info_from_intrinsics, intrinsics_from_info
+from mu0_ros.conversions.image import (
     depth_m_from_image,
     image_from_depth_m,
     image_from_rgb,
     rgb_from_image,
 )
-from mu0_ros.conversions.joint_state import proprioception_from_joint_state  # noqa: E402
-from mu0_ros.conversions.stamp import stamp_from_ns  # noqa: E402
-from mu0_ros.conversions.trace import forecast_from_msg, msg_from_forecast  # noqa: E402
-from mu0_ros.conversions.transform import (  # noqa: E402
+from mu0_ros.conversions.joint_state import proprioception_from_joint_state
+from mu0_ros.conversions.stamp import stamp_from_ns
+from mu0_ros.conversions.trace import forecast_from_msg, msg_from_forecast
+from mu0_ros.conversions.transform import (
     matrix_from_transform,
     transform_from_matrix,
 )
@@ -35,7 +35,9 @@ from mu0_ros.conversions.transform import (  # noqa: E402
 def stack():
     world = TableWorld()
     yield (
-        world, runtime.make_selector(), runtime.load_forecaster(),
+        world,
+        runtime.make_selector(),
+        runtime.load_forecaster(),
         runtime.load_action_expert(runtime.DEFAULT_ACTION_EXPERT, world.robot),
     )
     world.close()
@@ -55,7 +57,8 @@ def test_messages_change_no_action(stack, seed):
         rgb_from_image(image_from_rgb(frame.rgb)),
         depth_m_from_image(image_from_depth_m(frame.depth_m)),
         intrinsics_from_info(info_from_intrinsics(frame.intrinsics)),
-        frame.frame_id, frame.stamp_ns,
+        frame.frame_id,
+        frame.stamp_ns,
     )
     joints = JointState(name=[*world.robot.arm_joints, world.robot.gripper.joint])
     finger = state.gripper_m / world.robot.gripper.opening_per_joint_m
@@ -66,11 +69,11 @@ def test_messages_change_no_action(stack, seed):
     proposed = expert.propose(
         forecast_from_msg(msg_from_forecast(forecast)),
         proprioception_from_joint_state(joints, world.robot),
-        matrix_from_transform(pose), start_ns=0, seed=3,
+        matrix_from_transform(pose),
+        start_ns=0,
+        seed=3,
     )
-    received = chunk_from_msg(
-        msg_from_chunk(proposed, world.robot.gripper), world.robot.gripper
-    )
+    received = chunk_from_msg(msg_from_chunk(proposed, world.robot.gripper), world.robot.gripper)
     np.testing.assert_allclose(received.positions_rad, direct.positions_rad, atol=2e-4)
     np.testing.assert_allclose(received.gripper_m, direct.gripper_m, atol=1e-9)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Colour and depth are paired by stamp: the nearest depth, nothing beyond the slop, no old time."""
+"""Colour and depth are paired by stamp: the nearest depth within the slop, no old time."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -160,10 +160,15 @@ def test_names_are_relative_and_every_parameter_says_what_it_is(node_class):
         assert topics and all(t.startswith(f"{NAMESPACE}/") for t in topics)
         name = node.get_name()
         names = bench.call(ListParameters, f"{name}/list_parameters", ListParameters.Request())
-        declared = [n for n in names.result.names if n.partition(".")[0] not in (
-            "use_sim_time", "start_type_description_service", "qos_overrides")]
+        declared = [
+            n
+            for n in names.result.names
+            if n.partition(".")[0]
+            not in ("use_sim_time", "start_type_description_service", "qos_overrides")
+        ]
         answer = bench.call(
-            DescribeParameters, f"{name}/describe_parameters",
+            DescribeParameters,
+            f"{name}/describe_parameters",
             DescribeParameters.Request(names=declared),
         )
         assert declared and all(len(d.description) > 5 for d in answer.descriptors)
@@ -174,7 +179,12 @@ def test_names_are_relative_and_every_parameter_says_what_it_is(node_class):
 def test_a_signal_ends_a_node_with_exit_code_zero(number):
     env = {**os.environ, "ROS_DOMAIN_ID": str(unique_domain_id())}
     command = [
-        sys.executable, "-m", "mu0_ros.nodes.task_server_node", "--ros-args", "-r", "__ns:=/mu0"
+        sys.executable,
+        "-m",
+        "mu0_ros.nodes.task_server_node",
+        "--ros-args",
+        "-r",
+        "__ns:=/mu0",
     ]
     with Bench() as bench:
         beats = bench.collect(Header, "task_server/heartbeat", qos.COMMAND)
@@ -192,8 +202,16 @@ def test_a_signal_ends_a_node_with_exit_code_zero(number):
 def test_a_hanging_model_does_not_keep_a_node_from_ending():
     env = {**os.environ, "ROS_DOMAIN_ID": str(unique_domain_id())}
     command = [
-        sys.executable, "-m", "mu0_ros.nodes.trace_forecaster_node", "--ros-args", "-r",
-        "__ns:=/mu0", "-p", "backend:=fake", "-p", "fake_fault:=hang",
+        sys.executable,
+        "-m",
+        "mu0_ros.nodes.trace_forecaster_node",
+        "--ros-args",
+        "-r",
+        "__ns:=/mu0",
+        "-p",
+        "backend:=fake",
+        "-p",
+        "fake_fault:=hang",
     ]
     with Bench() as bench:
         bench.add(MockRobot())
@@ -218,7 +236,11 @@ def test_a_hanging_model_does_not_keep_a_node_from_ending():
 def test_a_node_that_cannot_start_says_why_and_ends_with_an_error():
     env = {**os.environ, "ROS_DOMAIN_ID": str(unique_domain_id())}
     command = [
-        sys.executable, "-m", "mu0_ros.nodes.action_expert_node", "--ros-args", "-p",
+        sys.executable,
+        "-m",
+        "mu0_ros.nodes.action_expert_node",
+        "--ros-args",
+        "-p",
         "backend:=nonsense",
     ]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=20)

@@ -51,8 +51,11 @@ def test_comments_belong_to_what_they_stand_at(script):
         "# group\nint32 ONE=1\nint32 TWO=2 # own\nfloat32 c\n---\nstring d\n"
     )
     assert text == "What it is, in words."
-    assert sections[0][1] == [("float32", "a", "above"), ("float32", "b", "[m] beside"),
-                              ("float32", "c", "")]
+    assert sections[0][1] == [
+        ("float32", "a", "above"),
+        ("float32", "b", "[m] beside"),
+        ("float32", "c", ""),
+    ]
     assert sections[0][0] == [("ONE", "1", "group"), ("TWO", "2", "own")]
     assert sections[1] == ([], [("string", "d", "")])
     with pytest.raises(ValueError, match="comment"):

@@ -57,7 +57,13 @@ def test_the_end_is_decided_once_and_nothing_changes_after_it_is_closed(events):
         assert not closed or run.closed
         assert run.closed <= (run.end is not None)
         assert run.phase in (
-            "PERCEIVING", "EXECUTING", "HOLDING", "STOPPING", "SUCCEEDED", "CANCELED", "ABORTED"
+            "PERCEIVING",
+            "EXECUTING",
+            "HOLDING",
+            "STOPPING",
+            "SUCCEEDED",
+            "CANCELED",
+            "ABORTED",
         )
         end, closed = run.end, run.closed
 

@@ -62,14 +62,28 @@ class Stage:
 
     def forecast(self, task_id, length_m: float = 0.1) -> None:
         query = CorePoints(
-            np.zeros((1, 2), np.float32), np.ones(1, np.float32), np.zeros(1, np.uint32),
-            np.zeros(1, np.uint16), np.zeros(1, np.uint8), 160, 120,
+            np.zeros((1, 2), np.float32),
+            np.ones(1, np.float32),
+            np.zeros(1, np.uint32),
+            np.zeros(1, np.uint16),
+            np.zeros(1, np.uint8),
+            160,
+            120,
         )
         control = np.zeros((1, 10, 3), np.float32)
         control[..., 0] = np.linspace(0, length_m, 10)
         forecast = TraceForecast(
-            control, bezier_knots(10), 3, np.ones(1, np.float32), None, query, "push", "fake",
-            "camera", self.bench.probe.get_clock().now().nanoseconds, 1,
+            control,
+            bezier_knots(10),
+            3,
+            np.ones(1, np.float32),
+            None,
+            query,
+            "push",
+            "fake",
+            "camera",
+            self.bench.probe.get_clock().now().nanoseconds,
+            1,
         )
         self._traces.publish(msg_from_forecast(forecast, task_id))
         self.bench.spin_for(0.05)
@@ -217,7 +231,8 @@ def test_rejected_chunks_abort_with_the_cause_of_the_gate_and_are_counted(stage)
     stage.wait_for(S.STATE_PERCEIVING)
     for k in range(1, 4):
         stage.gate_message = SafetyStatus(
-            state=SafetyStatus.STATE_HOLDING, chunks_rejected=k,
+            state=SafetyStatus.STATE_HOLDING,
+            chunks_rejected=k,
             cause=error_code("DISCONTINUITY", "first step is 0.5 rad away"),
         )
         stage.bench.spin_for(0.12)

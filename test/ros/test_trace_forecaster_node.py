@@ -107,7 +107,13 @@ def test_query_points_of_a_client_are_used_for_one_forecast(stage):
         (dict(depth_scale=float("nan")), ErrorCode.NO_QUERY_POINTS, "no grid pixel"),
     ],
     ids=[
-        "millimetres", "uncalibrated", "frame", "future", "other-clock", "stopped", "frozen",
+        "millimetres",
+        "uncalibrated",
+        "frame",
+        "future",
+        "other-clock",
+        "stopped",
+        "frozen",
         "no-depth",
     ],
 )

@@ -21,17 +21,30 @@ from mu0_ros.testing.mock_robot import CAMERA_FRAME, MockRobot
 
 def make_forecast(stamp_ns: int, valid_until: float = 1.0, spread: bool = False) -> TraceForecast:
     query = QueryPoints(
-        np.zeros((3, 2), np.float32), np.ones(3, np.float32), np.array([4, 7, 9], np.uint32),
-        np.zeros(3, np.uint16), np.zeros(3, np.uint8), 160, 120,
+        np.zeros((3, 2), np.float32),
+        np.ones(3, np.float32),
+        np.array([4, 7, 9], np.uint32),
+        np.zeros(3, np.uint16),
+        np.zeros(3, np.uint8),
+        160,
+        120,
     )
     control = np.zeros((3, 10, 3), np.float32)
     control[..., 0] = np.linspace(0.0, 0.3, 10)
     control[..., 1] = np.array([-0.2, 0.0, 0.2])[:, None]
     control[..., 2] = 1.0
     return TraceForecast(
-        control, bezier_knots(10), 3, np.full(3, valid_until, np.float32),
-        np.full((3, 10), 0.02, np.float32) if spread else None, query, "push", "fake",
-        CAMERA_FRAME, stamp_ns, 1,
+        control,
+        bezier_knots(10),
+        3,
+        np.full(3, valid_until, np.float32),
+        np.full((3, 10), 0.02, np.float32) if spread else None,
+        query,
+        "push",
+        "fake",
+        CAMERA_FRAME,
+        stamp_ns,
+        1,
     )
 
 
@@ -80,9 +93,9 @@ def test_nobody_looking_means_no_work_and_no_image_subscription():
         assert images.get_subscription_count() == 0 and node._shown_s < 0
         seen = bench.collect(Image, "traces/overlay", qos.NEWEST)
         bench.until(images.get_subscription_count, what="the overlay is watched now")
-        bench.probe.destroy_subscription(next(
-            s for s in bench.probe.subscriptions if s.topic_name.endswith("traces/overlay")
-        ))
+        bench.probe.destroy_subscription(
+            next(s for s in bench.probe.subscriptions if s.topic_name.endswith("traces/overlay"))
+        )
         bench.until(lambda: images.get_subscription_count() == 0, what="nobody watches any more")
         assert seen == []
 

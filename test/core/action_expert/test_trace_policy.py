@@ -10,8 +10,18 @@ from mu0_core.action_expert.trace_policy_config import TracePolicyConfig
 from mu0_core.errors import ConfigError
 
 CONFIG = TracePolicyConfig(
-    backbone_width=32, num_control_points=4, width=16, num_layers=2, mlp_width=32, num_heads=2,
-    num_kv_heads=1, head_dim=8, mixer_heads=4, chunk_size=5, execute_steps=3, num_steps=3,
+    backbone_width=32,
+    num_control_points=4,
+    width=16,
+    num_layers=2,
+    mlp_width=32,
+    num_heads=2,
+    num_kv_heads=1,
+    head_dim=8,
+    mixer_heads=4,
+    chunk_size=5,
+    execute_steps=3,
+    num_steps=3,
 )
 
 
@@ -43,7 +53,9 @@ def test_cached_prefix_equals_the_joint_pass(policy):
     one = policy.velocity(cache, valid, x, torch.tensor([0.3, 0.3]))
     alone = [
         policy.velocity(
-            [tuple(t[i : i + 1] for t in kv) for kv in cache], valid[i : i + 1], x[i : i + 1],
+            [tuple(t[i : i + 1] for t in kv) for kv in cache],
+            valid[i : i + 1],
+            x[i : i + 1],
             torch.tensor([0.3]),
         )
         for i in range(2)
@@ -80,9 +92,7 @@ def test_repeats_share_the_prefix_and_average(policy):
     actions, noise = torch.randn(2, 5, 4), torch.randn(4, 5, 4)
     time = torch.tensor([0.2, 0.8, 0.4, 0.6])
     together = policy.loss(cache, valid, actions, noise, time, repeats=2)
-    apart = [
-        policy.loss(cache, valid, actions, noise[k::2], time[k::2]) for k in range(2)
-    ]
+    apart = [policy.loss(cache, valid, actions, noise[k::2], time[k::2]) for k in range(2)]
     torch.testing.assert_close(together, sum(apart) / 2, atol=1e-5, rtol=1e-5)
 
 

@@ -308,8 +308,14 @@ def test_counters_tell_outcomes_and_reasons():
 
 
 @pytest.mark.parametrize(
-    "field", [{"max_stretch": 0.5}, {"speed_scale": 1.5}, {"limit_share": 2.0}, {"ramp_s": np.nan},
-              {"max_steps": 0}]
+    "field",
+    [
+        {"max_stretch": 0.5},
+        {"speed_scale": 1.5},
+        {"limit_share": 2.0},
+        {"ramp_s": np.nan},
+        {"max_steps": 0},
+    ],
 )
 def test_settings_out_of_range_are_refused(field):
     with pytest.raises(ConfigError, match=next(iter(field))):

@@ -27,8 +27,10 @@ def make_writer():
         depth = rng.uniform(0.5, 3.0, (FRAMES, HEIGHT, WIDTH))
         depth[:, :3] = np.nan
         writer = EpisodeWriter(
-            rng.integers(0, 256, (FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8), depth,
-            np.broadcast_to(np.eye(3), (FRAMES, 3, 3)), np.broadcast_to(np.eye(4), (FRAMES, 4, 4)),
+            rng.integers(0, 256, (FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8),
+            depth,
+            np.broadcast_to(np.eye(3), (FRAMES, 3, 3)),
+            np.broadcast_to(np.eye(4), (FRAMES, 4, 4)),
             Captions((CaptionEntry(0, 3, ("pick the cup", "grasp the cup")),)),
         )
         for frame in (4, 0, 2):

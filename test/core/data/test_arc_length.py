@@ -35,7 +35,8 @@ def test_without_gaps_it_is_the_retargeting_of_the_training_data(count, samples,
     assert found.valid.sum(axis=1).tolist() == [found.num_steps] * count
     np.testing.assert_allclose(
         found.points[:, : found.num_steps] / PIXELS,
-        expected.points[: found.num_steps].transpose(1, 0, 2), atol=1e-9,
+        expected.points[: found.num_steps].transpose(1, 0, 2),
+        atol=1e-9,
     )
 
 
@@ -79,8 +80,12 @@ def test_a_long_motion_is_cut():
 
 def test_bad_tracks_are_named():
     good, marked = line([0, 1.0]), np.ones((1, 2), bool)
-    for tracks, valid in ((good[0], marked), (good[..., :2], marked), (good, marked[:, :1]),
-                          (good[:, :0], marked[:, :0])):
+    for tracks, valid in (
+        (good[0], marked),
+        (good[..., :2], marked),
+        (good, marked[:, :1]),
+        (good[:, :0], marked[:, :0]),
+    ):
         with pytest.raises(ShapeError, match="expected"):
             resample_tracks(tracks, valid, WIDTH, HEIGHT)
     with pytest.raises(DataError, match="marked valid"):

@@ -42,11 +42,16 @@ def test_empty_instructions_and_empty_entries_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        "[]", "{", '{"chunk_texts": [{}]}', '{"chunk_texts": [3]}', '{"merged_texts": 3}',
+        "[]",
+        "{",
+        '{"chunk_texts": [{}]}',
+        '{"chunk_texts": [3]}',
+        '{"merged_texts": 3}',
         '{"chunk_texts": [{"start_idx": 5, "end_idx": 2, "instruction_1": "x"}]}',
         '{"chunk_texts": [{"start_idx": 1, "end_idx": 2, "instruction_1": 7}]}',
         '{"chunk_texts": [{"start_idx": 1.5, "end_idx": 2, "instruction_1": "x"}]}',
-        '{"chunk_texts": [{"start_idx": 1, "instruction_1": "x"}]}', '{"chunk_texts": null}',
+        '{"chunk_texts": [{"start_idx": 1, "instruction_1": "x"}]}',
+        '{"chunk_texts": null}',
     ],
 )
 def test_a_broken_file_is_named(tmp_path, text):

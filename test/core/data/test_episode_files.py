@@ -27,10 +27,14 @@ def test_what_was_written_is_read_back(episode_dir):
 
 def test_the_files_have_the_released_names_shapes_and_types(episode_dir):
     expected = {
-        "images": ((6, 24, 32, 3), "uint8"), "depth": ((6, 24, 32), "float16"),
-        "samples/frame_indices": ((3,), "int32"), "samples/offsets": ((4,), "int64"),
-        "samples/is_moving": ((21,), "bool"), "samples/cluster_ids": ((21,), "int32"),
-        "samples/traj": ((21, 128, 3), "float16"), "samples/valid_steps": ((21, 128), "bool"),
+        "images": ((6, 24, 32, 3), "uint8"),
+        "depth": ((6, 24, 32), "float16"),
+        "samples/frame_indices": ((3,), "int32"),
+        "samples/offsets": ((4,), "int64"),
+        "samples/is_moving": ((21,), "bool"),
+        "samples/cluster_ids": ((21,), "int32"),
+        "samples/traj": ((21, 128, 3), "float16"),
+        "samples/valid_steps": ((21, 128), "bool"),
         "samples/traj_history": ((21, 32, 3), "float16"),
         "samples/valid_steps_history": ((21, 32), "bool"),
     }

@@ -34,7 +34,9 @@ def test_scales_are_percentiles_over_all_valid_steps(episode_dir):
 def test_depth_range_spans_the_valid_depth(episode_dir):
     found = measure([EpisodeReader(episode_dir)], rng())
     assert 0.5 <= found.depth_p1_m < 0.7 and 2.8 < found.depth_p99_m <= 3.0
-    np.testing.assert_allclose(np.exp(found.depth_log_range), [found.depth_p1_m, found.depth_p99_m])
+    np.testing.assert_allclose(
+        np.exp(found.depth_log_range), [found.depth_p1_m, found.depth_p99_m]
+    )
     plain = measure([EpisodeReader(episode_dir, with_depth=False)], rng(), with_depth=False)
     assert plain.depth_log_range is None
 

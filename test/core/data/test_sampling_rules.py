@@ -30,8 +30,13 @@ def make_slot(rows=6):
     future = start[:, None] + np.arange(33, dtype=np.float32)[:, None] * step
     history = start[:, None] - np.arange(9, dtype=np.float32)[:, None] * step
     return Slot(
-        0, future, np.ones((rows, 33), bool), history, np.ones((rows, 9), bool),
-        np.ones(rows, bool), np.zeros(rows, np.int64),
+        0,
+        future,
+        np.ones((rows, 33), bool),
+        history,
+        np.ones((rows, 9), bool),
+        np.ones(rows, bool),
+        np.zeros(rows, np.int64),
     )
 
 
@@ -103,7 +108,9 @@ def test_headline_slots_are_counted_by_time(episode_dir):
 
 def test_bad_settings_are_named():
     for change, named in (
-        ({"n_min": 0}, "n_min"), ({"n_max": 0}, "n_max"), ({"n_ctrl": 0}, "n_ctrl"),
+        ({"n_min": 0}, "n_min"),
+        ({"n_max": 0}, "n_max"),
+        ({"n_ctrl": 0}, "n_ctrl"),
         ({"min_future_motion": -1.0}, "motion"),
     ):
         with pytest.raises(ConfigError, match=named):

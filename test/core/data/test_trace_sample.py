@@ -14,9 +14,7 @@ from mu0_core.data.sampling import SamplingSettings, to_uvz
 from mu0_core.errors import ConfigError, DataError
 
 SETTINGS = SampleSettings((0.5, 0.4, 0.2), (-1.0, 1.0), image_size=16)
-PLAIN = dataclasses.replace(
-    SETTINGS, depth_log_range=None, sampling=SamplingSettings(n_ctrl=None)
-)
+PLAIN = dataclasses.replace(SETTINGS, depth_log_range=None, sampling=SamplingSettings(n_ctrl=None))
 
 
 @pytest.fixture

@@ -45,7 +45,8 @@ def test_errors_are_their_definitions(seed):
             left, right = predicted[s, k, valid[k]], truth[k, valid[k]]
             distance = np.linalg.norm(left - right, axis=-1)
             expected = {
-                "ade": distance.mean(), "fde": distance[-1],
+                "ade": distance.mean(),
+                "fde": distance[-1],
                 "dtw": align_slowly(left, right, lambda a, b: a + b) / len(left),
                 "frechet": align_slowly(left, right, max),
             }
@@ -128,7 +129,10 @@ def test_done_errors_of_known_endings():
 def test_the_truth_of_a_model_that_knows_its_error_is_covered_as_expected():
     rng = np.random.default_rng(0)
     scale = rng.uniform(0.1, 2, (200, 5, 1))
-    samples, truth = scale * rng.normal(size=(400, 200, 5, 3)), scale * rng.normal(size=(200, 5, 3))
+    samples, truth = (
+        scale * rng.normal(size=(400, 200, 5, 3)),
+        scale * rng.normal(size=(200, 5, 3)),
+    )
     valid = np.ones((200, 5), bool)
     np.testing.assert_allclose(spread(samples), scale[..., 0], rtol=0.15)
     covered = spread_coverage(samples, truth, valid)

@@ -16,7 +16,9 @@ CAMERA = CameraIntrinsics(640, 480, 610.0, 605.0, 318.0, 242.0)
 @given(st.floats(-50, 700), st.floats(-50, 500), st.floats(0.05, 9.0))
 def test_project_undoes_unproject(u, v, z):
     uvz = np.array([u, v, z])
-    np.testing.assert_allclose(camera.project(camera.unproject(uvz, CAMERA), CAMERA), uvz, atol=1e-8)
+    np.testing.assert_allclose(
+        camera.project(camera.unproject(uvz, CAMERA), CAMERA), uvz, atol=1e-8
+    )
 
 
 def test_optical_axes_are_right_down_forward():

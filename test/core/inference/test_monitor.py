@@ -14,11 +14,25 @@ def forecast(motion_m, end=1.0):
     control[0, :, 0] = np.linspace(0, motion_m, 10)
     control[..., 2] = 1.0
     query = QueryPoints(
-        np.zeros((1, 2), np.float32), np.ones(1, np.float32), np.zeros(1, np.uint32),
-        np.zeros(1, np.uint16), np.zeros(1, np.uint8), 640, 480,
+        np.zeros((1, 2), np.float32),
+        np.ones(1, np.float32),
+        np.zeros(1, np.uint32),
+        np.zeros(1, np.uint16),
+        np.zeros(1, np.uint8),
+        640,
+        480,
     )
     return TraceForecast(
-        control, bezier_knots(10), 3, np.full(1, end, np.float32), None, query, "do it", "m", "f", 0
+        control,
+        bezier_knots(10),
+        3,
+        np.full(1, end, np.float32),
+        None,
+        query,
+        "do it",
+        "m",
+        "f",
+        0,
     )
 
 

@@ -25,8 +25,13 @@ def points(uv, depth_m=np.nan, width=WIDTH, height=HEIGHT) -> QueryPoints:
     uv = np.asarray(uv, np.float32).reshape(-1, 2)
     n = len(uv)
     return QueryPoints(
-        uv, np.broadcast_to(np.float32(depth_m), n).copy(), np.arange(n, dtype=np.uint32),
-        np.zeros(n, np.uint16), np.zeros(n, np.uint8), width, height,
+        uv,
+        np.broadcast_to(np.float32(depth_m), n).copy(),
+        np.arange(n, dtype=np.uint32),
+        np.zeros(n, np.uint16),
+        np.zeros(n, np.uint8),
+        width,
+        height,
     )
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from mu0_core.geometry import camera, se3
+from mu0_core.model.render import end_phase
 from mu0_core.training.action_expert_trainer import true_control_points
 from mu0_core.training.embedded_profile import EMBEDDED_WORLD_MODEL
 from mu0_core.training.flow_time import FlowTime
-from mu0_core.model.render import end_phase
 from mu0_core.training.trace_fit import TraceFit
 from mu0_core.training.trace_geometry import to_base, to_optical
 from mu0_core.training.trace_noise import TraceNoise

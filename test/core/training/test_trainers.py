@@ -175,7 +175,9 @@ def test_evaluation_leaves_training_mode_and_randomness(world_objective, expert_
 
 @pytest.fixture
 def forecasts(make_model, slots, cache):
-    return forecast_slots(make_model(), cache, slots, ForecastSettings(num_samples=2, batch_size=5), "abc")
+    return forecast_slots(
+        make_model(), cache, slots, ForecastSettings(num_samples=2, batch_size=5), "abc"
+    )
 
 
 def test_forecasts_start_at_their_query_points_and_survive_a_file(forecasts, slots, tmp_path):
