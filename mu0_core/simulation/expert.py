@@ -36,8 +36,10 @@ FINGER_HALF_M = 0.026  # from the tip to the side of the closed fingers
 
 _RELEASED_M, GRIPPED_M = 0.070, 0.062
 _ARRIVED_M, _ARRIVED_M_S = 0.004, 0.10
-_NEAR_M = 0.05  # this far beside its place the tip only moves sideways
-_ASIDE_M = 0.012  # a round that corrects and no more ends within this
+_NEAR_M = 0.05  # this near to its place the tip need not travel any more
+_ACTING_M = 0.022  # nearer than that a round acts; farther it only moves sideways, for a fresh look
+_PLACING_M = {"cube_in_bowl": 0.03, "cube_on_plate": 0.03, "stack_cubes": _ACTING_M}
+_ASIDE_M = 0.008  # a round that acts first moves sideways by more than this
 _LOW_M = 0.07
 _PARKED_FROM_M = 0.105
 BUTTON_TOP_M = 2 * scene.BUTTON_HOUSING_M[2] + 0.024
@@ -171,9 +173,11 @@ def _pick_and_place(table: Table, task: str, cubes: tuple[int, ...]) -> list[Way
     if holds(table, cubes[0]):
         grip = tip - cube  # the cube, not the tip, goes to its place
         if _across(cube, place) < _NEAR_M and cube[2] > place[2] - 0.01:
-            if _across(cube, place) > _ASIDE_M:
-                return [Waypoint(_at(place + grip, tip[2]), CLOSED_M)]
+            aside = [Waypoint(_at(place + grip, tip[2]), CLOSED_M)]
+            if _across(cube, place) > _PLACING_M[task]:
+                return aside
             return [
+                *(aside if _across(cube, place) > _ASIDE_M else []),
                 Waypoint(place + grip, CLOSED_M),
                 Waypoint(place + grip, OPEN_M, wait=3),
                 Waypoint(_at(place + grip, above_place[2]), OPEN_M),
@@ -203,9 +207,11 @@ def _pick(table: Table, cube: np.ndarray, above_place: np.ndarray) -> list[Waypo
     low = 0.03 if tip[2] < cube[2] + 0.05 else _NEAR_M
     if opening > _RELEASED_M and _across(tip, cube) < low and tip[2] < hover[2] + 0.06:
         grasp = _at(cube, max(cube[2] - 0.004, 0.016))
-        if _across(tip, cube) > _ASIDE_M:
-            return [Waypoint(_at(cube, max(tip[2], cube[2] + 0.06)), OPEN_M)]
+        aside = [Waypoint(_at(cube, max(tip[2], cube[2] + 0.06)), OPEN_M)]
+        if _across(tip, cube) > _ACTING_M:
+            return aside
         return [
+            *(aside if _across(tip, cube) > _ASIDE_M else []),
             Waypoint(grasp, OPEN_M),
             Waypoint(grasp, CLOSED_M, wait=4),
             Waypoint(_at(grasp, above_place[2]), CLOSED_M),
@@ -230,7 +236,7 @@ def _push(table: Table, index: int, side: int) -> list[Waypoint]:
     half = table.layout.cube_half_m[index]
     behind = cube - (0, side * (half + BEHIND_M), 0)
     if closed and _across(tip, behind) < _NEAR_M and _LOW_M < tip[2] < _PARKED_FROM_M:
-        if _across(tip, behind) > _ASIDE_M:
+        if _across(tip, behind) > _ACTING_M:
             return [Waypoint(_at(behind, APPROACH_HEIGHT_M), CLOSED_M)]
         end = cube + (0, side * (PUSH_DISTANCE_M - half - FINGER_HALF_M), 0)
         return [
@@ -249,9 +255,11 @@ def _press(table: Table) -> list[Waypoint]:
         clear = tip[2] > _PARKED_FROM_M or _across(tip, button) > 0.08
         return [] if clear else [Waypoint(_at(tip, PARKED_HEIGHT_M), CLOSED_M)]
     if closed and _across(tip, button) < _NEAR_M and tip[2] > _LOW_M:
-        if _across(tip, button) > _ASIDE_M:
-            return [Waypoint(_at(button, APPROACH_HEIGHT_M), CLOSED_M)]
+        aside = [Waypoint(_at(button, APPROACH_HEIGHT_M), CLOSED_M)]
+        if _across(tip, button) > _ACTING_M:
+            return aside
         return [
+            *(aside if _across(tip, button) > _ASIDE_M else []),
             Waypoint(_at(button, BUTTON_TOP_M - 0.022), CLOSED_M, wait=1),
             Waypoint(_at(button, PARKED_HEIGHT_M), CLOSED_M),
         ]
