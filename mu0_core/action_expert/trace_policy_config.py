@@ -22,6 +22,8 @@ class TracePolicyConfig:
         chunk_size: T steps of ``step_period_s``; ``execute_steps`` of them are run.
         use_trace: False = the ablation without motion (mixer and motion tokens off).
         max_points: most query points.
+        noise_scale: of the noise that a chunk is made from, 0..1; less than 1 keeps to what is
+            most likely.
     """
 
     robot: str = "fr3"
@@ -43,12 +45,15 @@ class TracePolicyConfig:
     use_trace: bool = True
     prefix_tokens: str = "language"
     max_points: int = 32
+    noise_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.execute_steps <= self.chunk_size:
             raise ConfigError(
                 f"execute_steps {self.execute_steps} must be in 1..chunk_size {self.chunk_size}"
             )
+        if not 0 <= self.noise_scale <= 1:
+            raise ConfigError(f"noise_scale {self.noise_scale} must be in 0..1")
         if self.prefix_tokens not in ("language", "full"):
             raise ConfigError(f"prefix_tokens {self.prefix_tokens!r} must be language or full")
 

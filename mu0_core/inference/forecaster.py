@@ -31,6 +31,8 @@ class WorldModelForecaster:
         tokenizer: of its backbone.
         model_id: name under which forecasts are signed.
         device: where the model lies.
+        noise_scale: of the noise that a single sample is made from; less than 1 keeps to what is
+            most likely. Several samples get it in full, so that their spread means something.
     """
 
     def __init__(
@@ -39,10 +41,14 @@ class WorldModelForecaster:
         tokenizer: InstructionTokenizer,
         model_id: str,
         device: torch.device | str = "cpu",
+        noise_scale: float = 1.0,
     ) -> None:
         if model.config.delta_scale is None:
             raise ConfigError(f"model {model_id}: config.json has no delta_scale")
+        if not 0 <= noise_scale <= 1:
+            raise ConfigError(f"noise_scale {noise_scale} must be in 0..1")
         self.model, self.model_id = model, model_id
+        self._noise_scale = noise_scale
         self._tokenizer = tokenizer
         self._device = torch.device(device)
         self._scale = np.asarray(model.config.delta_scale)
@@ -137,6 +143,8 @@ class WorldModelForecaster:
         )
         features = self.model.point_features(image, points[..., :2])
         noise = seeded_noise([seed], num_samples, len(uvz), self.model.config.trace_bspline_n_ctrl)
+        if num_samples == 1:
+            noise *= self._noise_scale
         samples = self.model.sample(
             prefix, features, points, num_samples=num_samples, noise=noise.to(self._device)
         )

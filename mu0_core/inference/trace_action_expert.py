@@ -147,7 +147,7 @@ class TraceActionExpert:
         )
         shape = (1, config.chunk_size, config.action_dim)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-        return self.policy.sample(cache, valid, noise)[0].double().numpy()
+        return self.policy.sample(cache, valid, config.noise_scale * noise)[0].double().numpy()
 
 
 def steps_to_rest(actions: np.ndarray, half_open_m: float) -> int:

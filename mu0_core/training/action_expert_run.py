@@ -134,7 +134,8 @@ def train_action_expert(
 
 def _same_config(start: Path, config: TracePolicyConfig) -> TracePolicyConfig:
     stored = TracePolicyConfig.from_json(start / "config.json")
-    if stored != config:
+    sampling = {"execute_steps": config.execute_steps, "noise_scale": config.noise_scale}
+    if dataclasses.replace(stored, **sampling) != config:
         raise ConfigError(f"{start} holds a policy of other settings: {stored}, wanted {config}")
     return config
 

@@ -81,6 +81,7 @@ EMBEDDED_POLICY = TracePolicyConfig(
     head_dim=32,
     chunk_size=ROUND_STEPS,
     execute_steps=ROUND_STEPS,
+    noise_scale=0.2,  # with 1, half of the tip error is the noise
     step_period_s=CONTROL_PERIOD_S,
 )
 

@@ -17,6 +17,7 @@ import torch
 
 from mu0_core.atomic_file import save_arrays
 from mu0_core.errors import ConfigError, DataError, NonFiniteOutputError
+from mu0_core.inference.runtime import EMBEDDED_NOISE_SCALE
 from mu0_core.model.noise import seeded_noise
 from mu0_core.model.render import end_phase
 from mu0_core.model.world_model import WorldModel
@@ -34,6 +35,7 @@ class ForecastSettings:
         default_factory=lambda: FeatureCacheSettings(max_snapshots=6_000)
     )
     num_samples: int = 1
+    noise_scale: float = EMBEDDED_NOISE_SCALE
     batch_size: int = 16
 
     def __post_init__(self) -> None:
@@ -109,7 +111,7 @@ def forecast_slots(
                 torch.from_numpy(slots.query[index]),
                 point_valid=torch.from_numpy(slots.point_valid(index)),
                 num_samples=shape[0],
-                noise=seeded_noise([int(k) for k in index], *shape),
+                noise=settings.noise_scale * seeded_noise([int(k) for k in index], *shape),
             )
         delta = samples.control_points.double().numpy() * scale
         if not np.all(np.isfinite(delta)):
