@@ -51,10 +51,21 @@ def run(args: argparse.Namespace) -> int:
         episode_samples(0, args.train_episodes), desc="training traces", file=sys.stderr
     ):
         nearest.add(sample)
+
+    def forecasts(s):
+        """Return the forecast that a robot gets, and further samples in their full spread."""
+        counts = [1] if args.samples == 1 else [1, args.samples - 1]
+        return np.concatenate(
+            [
+                forecaster.sample_uvz(
+                    s.frame, s.instruction, s.query, num_samples=count, seed=s.seed
+                )
+                for count in counts
+            ]
+        )
+
     methods = {
-        args.model: lambda s: forecaster.sample_uvz(
-            s.frame, s.instruction, s.query, num_samples=args.samples, seed=s.seed
-        ),
+        args.model: forecasts,
         "nearest training trace": nearest,
         "no motion": NoMotion(),
     }
