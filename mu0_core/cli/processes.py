@@ -162,10 +162,15 @@ class NodeProcesses:
             )
 
     def _watch(self, client: subprocess.Popen, over: threading.Event) -> None:
-        """Interrupt the client as soon as a node is gone: it would wait in vain."""
+        """Interrupt the client as soon as a node is gone: it would wait in vain.
+
+        A client that a shell started in the background ignores SIGINT; it is terminated.
+        """
         while not over.wait(_WATCH_S):
             if self.ended():
                 client.send_signal(signal.SIGINT)
+                if not over.wait(_GRACE_S):
+                    client.terminate()
                 return
 
     def ended(self) -> list[str]:

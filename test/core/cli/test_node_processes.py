@@ -75,8 +75,10 @@ def test_a_failing_client_is_an_error_that_names_the_logs(nodes, tmp_path: Path)
         list(started.facts(module, []))
 
 
-def test_a_dead_node_interrupts_the_client(nodes, tmp_path: Path) -> None:
-    module = _client(tmp_path, "import time\nprint('{}', flush=True)\ntime.sleep(60)")
+@pytest.mark.parametrize("ignores", [False, True])
+def test_a_dead_node_interrupts_the_client(nodes, tmp_path: Path, ignores: bool) -> None:
+    deaf = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" if ignores else ""
+    module = _client(tmp_path, f"{deaf}import time\nprint('{{}}', flush=True)\ntime.sleep(60)")
     began = time.monotonic()
     with nodes(60.0, 0.0) as started, pytest.raises(ProcessError, match="nodes ended: node1"):
         list(started.facts(module, []))
