@@ -14,15 +14,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
+from mu0_core.cli.processes import NODES
 
-NODES = (
-    "simulator",
-    "trace_forecaster",
-    "action_expert",
-    "safety_gate",
-    "task_server",
-    "visualizer",
-)
 # launch argument -> the node whose parameter it sets, and its type
 OWN = {"seed": ("simulator", int), "dry_run": ("safety_gate", bool)}
 

@@ -18,16 +18,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mu0_core.cli.processes import NODES
+
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
-NODES = (
-    "simulator",
-    "trace_forecaster",
-    "action_expert",
-    "safety_gate",
-    "task_server",
-    "visualizer",
-)
 _MODELS = {"backend": "fake"}
 _POSE = {"camera_frame": "camera", "camera_pose": [0.0] * 6 + [1.0]}
 # What a node is configured with, one after the other; the union is listed.

@@ -91,10 +91,11 @@ def train_action_expert(
     watcher.stage("instructions and true traces")
     instructions = Instructions(instruction_encoder(), slots.instruction)
     control_m = true_control_points(slots, TraceFit.for_model(profile.EMBEDDED_WORLD_MODEL))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.loop.seed)
-        policy = TracePolicy(run.policy)
-    if start is not None:
+    if start is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.loop.seed)
+            policy = TracePolicy(run.policy)
+    else:
         policy = load_policy(start, _same_config(start, run.policy))
     objective = ActionExpertObjective(
         policy, slots, control_m, instructions,
