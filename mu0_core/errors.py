@@ -31,6 +31,10 @@ class DataError(Mu0Error, ValueError):
     code = "INVALID_REQUEST"
 
 
+class SourceError(DataError):
+    """A video, bag, folder or data set cannot be turned into clips."""
+
+
 class RequestError(Mu0Error, ValueError):
     """A task request cannot be served as it stands."""
 

@@ -16,6 +16,8 @@ COMMANDS = {
     "rollout": "success over tasks and seeds, directly or through the ROS nodes",
     "evaluate": "forecast errors on held-out simulated episodes, beside baselines",
     "collect": "make training data: pictures with what a scripted expert would do",
+    "extract": "make training episodes from videos, RGB-D folders, bags, LeRobot data sets",
+    "film": "record simulated scenes with exact truth, to measure extraction with",
     "train": "train the world model or the action expert",
     "benchmark": "latency of the forecast, optimised against plain",
     "doctor": "what is installed, what is missing, what to do",

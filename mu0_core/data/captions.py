@@ -2,7 +2,8 @@
 """Instructions of an episode: which sentences describe a frame, and drawing one of them.
 
 An entry covers an inclusive range of frames and holds up to three paraphrases. Short entries
-("chunks") and longer ones ("merged") count alike.
+("chunks") and longer ones ("merged") count alike where a sentence is drawn. What an entry says
+besides (skills, objects, who wrote it) is kept for people and never decides anything.
 """
 
 from __future__ import annotations
@@ -15,17 +16,29 @@ import numpy as np
 
 from mu0_core.errors import DataError
 
-_GROUPS = ("chunk_texts", "merged_texts")
+_MERGED = "merged_texts"
+_GROUPS = ("chunk_texts", _MERGED)
 _INSTRUCTIONS = ("instruction_1", "instruction_2", "instruction_3")
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionEntry:
-    """Paraphrases of what happens in the frames ``first``..``last``, both included."""
+    """Paraphrases of what happens in the frames ``first``..``last``, both included.
+
+    Attributes:
+        instructions: one to three sentences.
+        skill_labels: verbs; objects: nouns; both may be empty.
+        captioner: who wrote it, e.g. ``template``; "" = not known.
+        is_merged: the entry joins several shorter ones.
+    """
 
     first: int
     last: int
     instructions: tuple[str, ...]
+    skill_labels: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    captioner: str = ""
+    is_merged: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.first <= self.last:
@@ -64,19 +77,22 @@ class Captions:
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read as JSON ({error})") from error
         try:
-            found = [_entry(e) for group in _GROUPS for e in _listed(data, group)]
+            found = [
+                _entry(raw, group == _MERGED) for group in _GROUPS for raw in _listed(data, group)
+            ]
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         return cls(tuple(entry for entry in found if entry is not None))
 
     def to_json(self) -> str:
-        """Return the text of a file that `from_file` reads back."""
-        chunks = [
-            {"chunk_id": k, "start_idx": e.first, "end_idx": e.last}
-            | dict(zip(_INSTRUCTIONS, (*e.instructions, "", "")))
-            for k, e in enumerate(self.entries)
-        ]
-        return json.dumps({"chunk_texts": chunks, "merged_texts": []}, indent=1) + "\n"
+        """Return the text of a file that `from_file` reads back; merged entries come last."""
+        chunks = [e for e in self.entries if not e.is_merged]
+        merged = [e for e in self.entries if e.is_merged]
+        data = {
+            "chunk_texts": [{"chunk_id": k} | _raw(e) for k, e in enumerate(chunks)],
+            _MERGED: [_raw(e) for e in merged],
+        }
+        return json.dumps(data, indent=1) + "\n"
 
 
 def _listed(data: object, group: str) -> list:
@@ -88,7 +104,7 @@ def _listed(data: object, group: str) -> list:
     return entries
 
 
-def _entry(raw: object) -> CaptionEntry | None:
+def _entry(raw: object, is_merged: bool) -> CaptionEntry | None:
     if not isinstance(raw, dict):
         raise DataError(f"an entry must be an object, got {raw!r}")
     texts = [raw.get(key) or "" for key in _INSTRUCTIONS]
@@ -98,4 +114,29 @@ def _entry(raw: object) -> CaptionEntry | None:
     if any(type(end) is not int for end in ends):  # bool is an int too
         raise DataError(f"start_idx and end_idx must be integers, got {ends}")
     spoken = tuple(text for text in texts if text.strip())
-    return CaptionEntry(*ends, spoken) if spoken else None
+    if not spoken:
+        return None
+    captioner = raw.get("captioner")
+    return CaptionEntry(
+        *ends,
+        spoken,
+        *(_words(raw.get(key)) for key in ("skill_labels", "objects")),
+        captioner if isinstance(captioner, str) else "",
+        is_merged,
+    )
+
+
+def _words(raw: object) -> tuple[str, ...]:
+    """Return the words of a list; other forms are foreign and no reason to refuse a file."""
+    return tuple(w for w in raw if isinstance(w, str) and w) if isinstance(raw, list) else ()
+
+
+def _raw(entry: CaptionEntry) -> dict[str, object]:
+    return {
+        "start_idx": entry.first,
+        "end_idx": entry.last,
+        **dict(zip(_INSTRUCTIONS, (*entry.instructions, "", ""))),
+        "skill_labels": list(entry.skill_labels),
+        "objects": list(entry.objects),
+        "captioner": entry.captioner,
+    }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ class EpisodeWriter:
         history: np.ndarray,
         is_moving: np.ndarray,
         cluster_ids: np.ndarray,
+        timed: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         """Add the rows of one frame; -inf marks steps without a point.
 
@@ -74,6 +76,8 @@ class EpisodeWriter:
             history: (K, 1..32, 3) from t backwards; column 0 is t.
             is_moving: (K,) bool.
             cluster_ids: (K,) rigid entity, -1 = none.
+            timed: future and history once more with one column per frame, stored as ``raw_*``;
+                all slots of an episode have it or none.
 
         Raises:
             DataError: the frame does not exist or has a slot, shapes disagree, column 0 is not a
@@ -89,21 +93,28 @@ class EpisodeWriter:
         history = _padded(f"frame {frame}: history", history, count, HISTORY_COLUMNS)
         if not np.array_equal(future[:, 0], history[:, 0]):
             raise DataError(f"frame {frame}: future and history differ in column 0, the frame")
+        slot = {
+            **_with_masks("", future, history),
+            "is_moving": np.asarray(is_moving, bool),
+            "cluster_ids": np.asarray(cluster_ids, np.int32),
+            "keypoints": future[:, 0, :2],
+        }
+        if timed is not None:
+            ahead = _padded(f"frame {frame}: timed future", timed[0], count, FUTURE_COLUMNS)
+            back = _padded(f"frame {frame}: timed history", timed[1], count, HISTORY_COLUMNS)
+            slot |= _with_masks("raw_", ahead, back)
+        if self._slots and slot.keys() != self._slots[0].keys():
+            raise DataError(f"frame {frame}: all slots of an episode have timed paths, or none")
         self._frames.append(frame)
-        self._slots.append(
-            {
-                "traj": future,
-                "traj_history": history,
-                "valid_steps": np.isfinite(future).all(axis=-1),
-                "valid_steps_history": np.isfinite(history).all(axis=-1),
-                "is_moving": np.asarray(is_moving, bool),
-                "cluster_ids": np.asarray(cluster_ids, np.int32),
-                "keypoints": future[:, 0, :2],
-            }
-        )
+        self._slots.append(slot)
 
-    def write(self, directory: Path) -> None:
+    def write(self, directory: Path, finish: Callable[[Path], None] | None = None) -> None:
         """Write the episode to ``directory``, which must not exist.
+
+        Args:
+            directory: of the episode.
+            finish: puts further files into the folder that it is given, before the episode
+                appears under its name.
 
         Raises:
             DataError: the directory exists, or no slot was added.
@@ -117,6 +128,8 @@ class EpisodeWriter:
         partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
         try:
             self._write_files(partial)
+            if finish is not None:
+                finish(partial)
             partial.chmod(0o755)
             partial.rename(directory)
         except BaseException:
@@ -147,6 +160,16 @@ class EpisodeWriter:
         (folder / CAPTIONS_FILE).write_text(self._captions.to_json(), encoding="utf-8")
         meta = {"format_version": FORMAT_VERSION, "frames": len(self._images), "slots": len(order)}
         (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
+
+
+def _with_masks(prefix: str, future: np.ndarray, history: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the four arrays of paths and where they are valid, by file name."""
+    return {
+        f"{prefix}traj": future,
+        f"{prefix}traj_history": history,
+        f"{prefix}valid_steps": np.isfinite(future).all(axis=-1),
+        f"{prefix}valid_steps_history": np.isfinite(history).all(axis=-1),
+    }
 
 
 def _padded(name: str, points: np.ndarray, count: int, columns: int) -> np.ndarray:

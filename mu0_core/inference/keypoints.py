@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from mu0_core.errors import ConfigError, NoQueryPointsError
 from mu0_core.geometry import camera
+from mu0_core.geometry.farthest_points import far_apart
 from mu0_core.types import QueryPoints, RgbdFrame, Role
 
 
@@ -158,15 +159,4 @@ def _spread(labels: np.ndarray, points_m: np.ndarray, max_points: int) -> list[n
     share[: max_points - share.sum()] += 1
     share = np.minimum(share, [len(m) for m in members])
     flat = points_m.reshape(-1, 3)
-    return [m[_farthest(flat[m], n)] for m, n in zip(members, share) if n > 0]
-
-
-def _farthest(points_m: np.ndarray, count: int) -> np.ndarray:
-    """Return ``count`` indices of far-apart points, the first nearest to the centroid."""
-    first = int(np.argmin(np.linalg.norm(points_m - points_m.mean(axis=0), axis=1)))
-    chosen = [first]
-    distance = np.linalg.norm(points_m - points_m[first], axis=1)
-    for _ in range(count - 1):
-        chosen.append(int(np.argmax(distance)))
-        distance = np.minimum(distance, np.linalg.norm(points_m - points_m[chosen[-1]], axis=1))
-    return np.array(chosen)
+    return [m[far_apart(flat[m], n)] for m, n in zip(members, share) if n > 0]

@@ -17,6 +17,9 @@ os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported: there is
 import mujoco
 
 from mu0_core.robot.description import RobotDescription
+from mu0_core.simulation.layout import Layout
+from mu0_core.simulation.texture import surface_texture
+from mu0_core.simulation.viewpoint import gl_look_at
 
 CUBES = ("cube_a", "cube_b", "cube_c")
 CUBE_HALF_M = 0.0225
@@ -35,8 +38,11 @@ _ARM_STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)
 _FINGER_STIFFNESS, _FINGER_FORCE_N = 600.0, 40.0
 
 
-def build_model(robot: RobotDescription) -> mujoco.MjModel:
-    """Compile the scene for one arm (500 Hz physics, elliptic friction cones)."""
+def build_model(robot: RobotDescription, texture_seed: int | None = None) -> mujoco.MjModel:
+    """Compile the scene for one arm (500 Hz physics, elliptic friction cones).
+
+    Table and floor are plain without a ``texture_seed``, as in every training picture.
+    """
     spec = _robot_spec(robot)
     spec.option.timestep = PHYSICS_STEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -97,7 +103,52 @@ def build_model(robot: RobotDescription) -> mujoco.MjModel:
         **objects,
     )
     _add_button(world, objects)
+    if texture_seed is not None:
+        _add_texture(spec, "table", 2 * texture_seed, 1)
+        _add_texture(spec, "floor", 2 * texture_seed + 1, 4)
     return spec.compile()
+
+
+def dress(model: mujoco.MjModel, layout: Layout) -> None:
+    """Give things the sizes and colours of a layout, and put up its lamp and camera."""
+    for k, name in enumerate(CUBES):
+        half, geom = layout.cube_half_m[k], model.geom(name)
+        model.geom_size[geom.id] = half
+        model.geom_rbound[geom.id] = half * np.sqrt(3.0)
+        model.geom_aabb[geom.id] = (0, 0, 0, half, half, half)
+        model.geom_rgba[geom.id, :3] = layout.cube_rgb[k]
+    for index in range(model.ngeom):
+        if model.geom(index).name.startswith("bowl"):
+            model.geom_rgba[index, :3] = layout.bowl_rgb
+    model.geom_rgba[model.geom("plate").id, :3] = layout.plate_rgb
+    model.geom_rgba[model.geom("button_cap").id, :3] = layout.cap_rgb
+    model.geom_rgba[model.geom("table").id, :3] = layout.table_rgb
+    model.geom_rgba[model.geom("floor").id, :3] = layout.floor_rgb
+    model.body_pos[model.body("button_cap").id] = (*layout.button_xy_m, 0.0)
+    model.light_dir[0] = layout.lamp_direction / np.linalg.norm(layout.lamp_direction)
+    model.light_diffuse[0] = layout.lamp_rgb
+    gl_rotation = gl_look_at(layout.camera_position_m, layout.camera_target_m)
+    model.cam_pos[0], model.cam_quat[0] = layout.camera_position_m, quat_wxyz(gl_rotation)
+    model.cam_fovy[0] = layout.camera_fovy_deg
+
+
+def quat_wxyz(rotation: np.ndarray) -> np.ndarray:
+    """Return the MuJoCo quaternion (4,) of a rotation matrix (3, 3)."""
+    quat = np.empty(4)
+    mujoco.mju_mat2Quat(quat, np.ascontiguousarray(rotation, dtype=float).ravel())
+    return quat
+
+
+def _add_texture(spec: mujoco.MjSpec, geom: str, seed: int, repeat: int) -> None:
+    """Cover a geom with a seeded texture that is multiplied with the geom's colour."""
+    picture = surface_texture(seed)
+    height, width, channels = picture.shape
+    texture = spec.add_texture(name=geom, width=width, height=height, nchannel=channels)
+    texture.type = mujoco.mjtTexture.mjTEXTURE_2D
+    texture.data = picture.tobytes()
+    material = spec.add_material(name=geom, texrepeat=(repeat, repeat))
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = geom
+    spec.geom(geom).material = geom
 
 
 def _robot_spec(robot: RobotDescription) -> mujoco.MjSpec:

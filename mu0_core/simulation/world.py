@@ -17,12 +17,12 @@ from mu0_core.simulation import scene
 from mu0_core.simulation.layout import Layout, sample_layout
 from mu0_core.simulation.posture import TOOL_DOWN
 from mu0_core.simulation.tasks import TASKS, get_task
+from mu0_core.simulation.viewpoint import OPTICAL_FROM_GL
 from mu0_core.types import CameraIntrinsics, Proprioception, RgbdFrame
 
 mujoco = scene.mujoco
 
 CAMERA_FRAME = "scene_camera_optical_frame"
-_OPTICAL_FROM_GL = np.diag([1.0, -1.0, -1.0])
 
 
 class TableWorld:
@@ -31,15 +31,21 @@ class TableWorld:
     Args:
         robot: the arm; default FR3.
         width, height: camera image in pixels.
+        texture_seed: of the texture of table and floor; None = plain, as the models know them.
     """
 
     def __init__(
-        self, robot: RobotDescription | None = None, *, width: int = 640, height: int = 480
+        self,
+        robot: RobotDescription | None = None,
+        *,
+        width: int = 640,
+        height: int = 480,
+        texture_seed: int | None = None,
     ) -> None:
         self.robot = robot or load_robot("fr3")
         self.kinematics = Kinematics(self.robot)
         self.width, self.height = width, height
-        self._model = scene.build_model(self.robot)
+        self._model = scene.build_model(self.robot, texture_seed)
         self._data = mujoco.MjData(self._model)
         self._renderer: mujoco.Renderer | None = None
         self._arm_qpos = np.array([self._qpos(j) for j in self.robot.arm_joints])
@@ -74,32 +80,13 @@ class TableWorld:
         self.layout = layout
         model, data = self._model, self._data
         mujoco.mj_resetData(model, data)
+        scene.dress(model, layout)
         for k, name in enumerate(scene.CUBES):
-            half = layout.cube_half_m[k]
-            geom = model.geom(name)
-            model.geom_size[geom.id] = half
-            model.geom_rbound[geom.id] = half * np.sqrt(3.0)
-            model.geom_aabb[geom.id] = (0, 0, 0, half, half, half)
-            model.geom_rgba[geom.id, :3] = layout.cube_rgb[k]
-            yaw = layout.cube_yaw_rad[k]
-            self._place(name, (*layout.cube_xy_m[k], half + 0.001), yaw)
+            height = layout.cube_half_m[k] + 0.001
+            self._place(name, (*layout.cube_xy_m[k], height), layout.cube_yaw_rad[k])
         self._place("bowl", (*layout.bowl_xy_m, 0.001), 0.0)
         self._place("plate", (*layout.plate_xy_m, scene.PLATE_HALF_HEIGHT_M + 0.001), 0.0)
         data.mocap_pos[0] = (*layout.button_xy_m, 0.0)
-        model.body_pos[model.body("button_cap").id] = (*layout.button_xy_m, 0.0)
-        for index in range(model.ngeom):
-            name = model.geom(index).name
-            if name.startswith("bowl"):
-                model.geom_rgba[index, :3] = layout.bowl_rgb
-        model.geom_rgba[model.geom("plate").id, :3] = layout.plate_rgb
-        model.geom_rgba[model.geom("button_cap").id, :3] = layout.cap_rgb
-        model.geom_rgba[model.geom("table").id, :3] = layout.table_rgb
-        model.geom_rgba[model.geom("floor").id, :3] = layout.floor_rgb
-        model.light_dir[0] = layout.lamp_direction / np.linalg.norm(layout.lamp_direction)
-        model.light_diffuse[0] = layout.lamp_rgb
-        model.cam_pos[0] = layout.camera_position_m
-        model.cam_quat[0] = _look_at(layout.camera_position_m, layout.camera_target_m)
-        model.cam_fovy[0] = layout.camera_fovy_deg
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = TOOL_DOWN, layout.start_tip_m
         start = self.kinematics.inverse(pose, self.robot.home_rad)
@@ -220,9 +207,22 @@ class TableWorld:
     def T_base_camera(self) -> np.ndarray:
         """Pose (4, 4) of the camera's optical frame in the base frame."""
         pose = np.eye(4)
-        pose[:3, :3] = self._data.cam_xmat[0].reshape(3, 3) @ _OPTICAL_FROM_GL
+        pose[:3, :3] = self._data.cam_xmat[0].reshape(3, 3) @ OPTICAL_FROM_GL
         pose[:3, 3] = self._data.cam_xpos[0]
         return pose
+
+    def set_camera(self, T_base_camera: np.ndarray) -> None:
+        """Put the camera's optical frame (4, 4) somewhere, until the next layout.
+
+        Raises:
+            SimulationError: not a rigid transform.
+        """
+        pose = np.asarray(T_base_camera, dtype=float)
+        if pose.shape != (4, 4) or not np.allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3)):
+            raise SimulationError(f"camera pose must be a rigid transform (4, 4): {pose}")
+        self._model.cam_pos[0] = pose[:3, 3]
+        self._model.cam_quat[0] = scene.quat_wxyz(pose[:3, :3] @ OPTICAL_FROM_GL)
+        mujoco.mj_camlight(self._model, self._data)
 
     def _scene_renderer(self) -> mujoco.Renderer:
         if self._renderer is None:
@@ -279,6 +279,10 @@ class TableWorld:
         """Return the name of a body id."""
         return self._model.body(body_id).name
 
+    def body_pose(self, name: str) -> np.ndarray:
+        """Return T_base_body (4, 4) of a body."""
+        return self.body_poses()[self._model.body(name).id]
+
     def body_position_m(self, name: str) -> np.ndarray:
         """Return the position (3,) of a body in the base frame."""
         return self._data.body(name).xpos.copy()
@@ -307,15 +311,3 @@ class TableWorld:
     def success(self, task: str) -> bool:
         """Say whether a task of this episode is achieved now."""
         return bool(get_task(task).achieved(self, self.layout.targets[task]))
-
-
-def _look_at(position_m: np.ndarray, target_m: np.ndarray) -> np.ndarray:
-    """Return the wxyz quaternion of a GL camera (looks along -z, y up) facing a target."""
-    backward = position_m - target_m
-    backward /= np.linalg.norm(backward)
-    right = np.cross([0.0, 0.0, 1.0], backward)
-    right /= np.linalg.norm(right)
-    rotation = np.stack([right, np.cross(backward, right), backward], axis=1)
-    quat_wxyz = np.empty(4)
-    mujoco.mju_mat2Quat(quat_wxyz, rotation.ravel())
-    return quat_wxyz
