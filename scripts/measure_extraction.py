@@ -33,7 +33,7 @@ COLUMNS = {
     "moving_recall": ("recall of moving cells", 100, "%"),
     "object_recall": ("of objects", 100, "%"),
     "moving_precision": ("precision of moving", 100, "%"),
-    "rigid_purity": ("pairs of one group on one body", 100, "%"),
+    "rigid_purity": ("pairs of a group that are rigid", 100, "%"),
     "cpu_s_per_frame": ("CPU", 1000, "ms/frame"),
     "peak_gb": ("memory", 1, "GB"),
 }
@@ -63,7 +63,7 @@ def measure(film: Path) -> dict[str, float]:
         elapsed = time.process_time() - begin
         kept = np.arange(len(clip))
         scores = score_clip(found.tracks, found.geometry, film, kept)
-        scores["rigid_purity"] = rigid_purity(found.tracks, film)
+        scores["rigid_purity"] = rigid_purity(found.tracks, found.geometry, film)
     finally:
         shutil.rmtree(work)
     scores |= {f"seconds_{stage}": value for stage, value in found.seconds.items()}
@@ -73,23 +73,19 @@ def measure(film: Path) -> dict[str, float]:
     return scores
 
 
-def rigid_purity(tracks, film: Path) -> float:
-    """Return the share of pairs of moving points in one group that lie on one body."""
+def rigid_purity(tracks, geometry, film: Path) -> float:
+    """Return the share of pairs of moving points in one group whose true distance stays (1 cm)."""
+    from mu0_core.evaluation.compared_clip import compare, way_m
     from mu0_core.simulation.film_truth import load_truth
+    from mu0_core.trace_extract.stages.rigid_groups import RigidSettings, distance_change
 
-    truth = load_truth(film)
-    first = tracks.uv_px[np.arange(len(tracks.query_frame)), tracks.query_frame]
-    column, row = np.rint(first).astype(int).T
-    bodies = np.empty(len(first), int)
-    for frame in np.unique(tracks.query_frame):
-        here = tracks.query_frame == frame
-        bodies[here] = truth.bodies(int(frame))[row[here], column[here]]
-    way = np.nanmax(tracks.world_m, axis=1) - np.nanmin(tracks.world_m, axis=1)
-    moves = np.linalg.norm(way, axis=1) > 0.05
-    same_group = tracks.cluster_ids[moves, None] == tracks.cluster_ids[None, moves]
-    same_body = bodies[moves, None] == bodies[None, moves]
-    pairs = np.triu(same_group, 1)
-    return float(same_body[pairs].mean()) if pairs.any() else float("nan")
+    kept = np.arange(tracks.visible.shape[1])
+    true_m = compare(tracks, geometry, load_truth(film), kept).true_m
+    moves = way_m(true_m) > 0.03
+    change = distance_change(true_m[moves].astype(np.float32), RigidSettings())
+    groups = tracks.cluster_ids[moves]
+    pairs = np.triu(groups[:, None] == groups[None], 1)
+    return float((change[pairs] < 0.01).mean()) if pairs.any() else float("nan")
 
 
 def table(rows: dict[str, list[dict[str, float]]]) -> str:

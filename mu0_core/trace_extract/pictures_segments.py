@@ -40,7 +40,7 @@ def segments_picture(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError("pictures need matplotlib: pip install 'mu0-ros[extract]'") from error
+        raise ConfigError("pictures need matplotlib: pip install 'mu0-ros[sim]'") from error
     rows = captions.entries[:_MOST_ROWS]
     left_out = len(captions.entries) - len(rows)
     heights = [_CURVES_PX, _CURVES_PX, max(1, len(rows)) * _ROW_PX + 10]

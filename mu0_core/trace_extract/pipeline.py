@@ -36,7 +36,7 @@ from mu0_core.trace_extract.stages.geometry import (
 )
 from mu0_core.trace_extract.stages.keypoints import propose_keypoints
 from mu0_core.trace_extract.stages.reconstruction import Reconstructed, reconstruct_clip
-from mu0_core.trace_extract.stages.rigid_groups import split_rigid
+from mu0_core.trace_extract.stages.rigid_groups import leave_out_loners, split_rigid
 from mu0_core.trace_extract.stages.segments import motion_segments
 from mu0_core.trace_extract.stages.slots import build_slots
 from mu0_core.types import CameraIntrinsics
@@ -146,10 +146,10 @@ class Pipeline:
                 f"{clip.name}: tracks cover {share:.0%} of the picture, at least "
                 f"{s.filters.min_coverage:.0%} needed"
             )
-        tracks = self._timed("rigid groups", lambda: split_rigid(tracks, s.rigid))
+        grouped = self._timed("rigid groups", lambda: split_rigid(tracks, s.rigid))
+        tracks, loners = leave_out_loners(grouped, s.rigid)
         slots, fewer = self._timed("slots", lambda: build_slots(tracks, geometry, s.slots))
-        for reason, count in fewer.counts.items():
-            drops = drops.plus(reason, count)
+        drops = drops.joined(loners).joined(fewer)
         if not slots:
             raise DataError(f"{clip.name}: nothing moves by itself far enough")
         points = moving_points(tracks, geometry, s)

@@ -196,6 +196,13 @@ class Drops:
             return self
         return Drops({**self.counts, reason: self.counts.get(reason, 0) + count})
 
+    def joined(self, other: Drops) -> Drops:
+        """Return the counts of both."""
+        result = self
+        for reason, count in other.counts.items():
+            result = result.plus(reason, count)
+        return result
+
 
 @dataclass(frozen=True, slots=True)
 class MotionSegments:

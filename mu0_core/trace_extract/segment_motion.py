@@ -10,6 +10,8 @@ import numpy as np
 from mu0_core.errors import DataError, ShapeError
 
 _MOST_MOVED = 0.5  # of the largest way: these points say where the motion went
+_MOVED = 0.25  # of the largest way: these points move; less may be noise of the depth
+_BACK = 0.3  # of the way: what ends nearer to its start came back
 _LARGEST = 90  # percentile of the ways, so that one lost track decides nothing
 _MIN_TURNING_POINTS = 6
 _MAX_MISFIT = 0.15  # of the points' own spread, for a turn to be believed
@@ -53,33 +55,59 @@ def segment_motion(
         ShapeError: the shapes disagree.
         DataError: the frames are none of the clip's, or a valid depth is not positive.
     """
+    ways = _ways(tracks_uvz, valid, first, last, width)
+    if not len(ways.rows):
+        return None
+    moved = ways.share >= _MOST_MOVED * np.percentile(ways.share, _LARGEST)
+    start, end = ways.start[moved], ways.end[moved]
+    depth_change = (end[:, 2] - start[:, 2]) / start[:, 2]
+    net = np.column_stack([(end - start)[:, :2] / width, depth_change]).mean(axis=0)
+    return SegmentMotion(
+        right=float(net[0]),
+        down=float(net[1]),
+        away=float(net[2]),
+        way_px=float(np.percentile(ways.px, _LARGEST)),
+        comes_back=bool(np.linalg.norm(net) < _BACK * ways.share[moved].mean()),
+        turn_rad=_turn(start[:, :2], end[:, :2]),
+    )
+
+
+def moves_in_segment(
+    tracks_uvz: np.ndarray, valid: np.ndarray, first: int, last: int, width: int
+) -> np.ndarray:
+    """Return (P,) bool, the points of a clip that move in these frames; arguments as above."""
+    ways = _ways(tracks_uvz, valid, first, last, width)
+    moves = np.zeros(len(valid), bool)
+    if len(ways.rows):
+        moves[ways.rows] = ways.share >= _MOVED * np.percentile(ways.share, _LARGEST)
+    return moves
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """Of the points seen twice: their rows, ends (K, 3), way in px, and as a share of the view."""
+
+    rows: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    px: np.ndarray
+    share: np.ndarray
+
+
+def _ways(tracks_uvz: np.ndarray, valid: np.ndarray, first: int, last: int, width: int) -> _Ways:
     _check(tracks_uvz, valid, first, last)
     seen = valid[:, first : last + 1]
     rows = np.flatnonzero(seen.sum(axis=1) >= 2)
-    if not len(rows):
-        return None
     seen, paths = seen[rows], np.asarray(tracks_uvz[rows, first : last + 1], float)
     if not (paths[seen][:, 2] > 0).all():
         raise DataError("a point marked valid has no positive depth; mark it as not valid")
     index = np.arange(len(rows))
     start = paths[index, seen.argmax(axis=1)]
     end = paths[index, seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)]
-    distance = np.linalg.norm((paths - start[:, None])[..., :2], axis=-1)
-    ways = np.where(seen, distance, 0).max(axis=1)
-    way_px = float(np.percentile(ways, _LARGEST))
-    depth_change = (end[:, 2] - start[:, 2]) / start[:, 2]
-    most = np.maximum(ways / width, np.abs(depth_change))
-    moved = most >= _MOST_MOVED * np.percentile(most, _LARGEST)
-    net = np.column_stack([(end - start)[:, :2] / width, depth_change])[moved].mean(axis=0)
-    there = most[moved].mean()
-    return SegmentMotion(
-        right=float(net[0]),
-        down=float(net[1]),
-        away=float(net[2]),
-        way_px=way_px,
-        comes_back=bool(np.linalg.norm(net) < 0.3 * there),
-        turn_rad=_turn(start[moved, :2], end[moved, :2]),
-    )
+    away = np.where(seen[..., None], paths - start[:, None], 0.0)
+    px = np.linalg.norm(away[..., :2], axis=-1).max(axis=1)
+    depth = np.abs(away[..., 2]).max(axis=1) / start[:, 2]
+    return _Ways(rows, start, end, px, np.maximum(px / width, depth))
 
 
 def _check(tracks: np.ndarray, valid: np.ndarray, first: int, last: int) -> None:

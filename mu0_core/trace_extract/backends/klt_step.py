@@ -38,7 +38,7 @@ class StepSettings:
         still_grey: brightness error of a point that did not move.
     """
 
-    window_px: int = 21
+    window_px: int = 31
     levels: int = 3
     max_return_px: float = 1.0
     max_step_m: float = 0.12

@@ -17,7 +17,11 @@ from mu0_core.data.captions import CaptionEntry, Captions
 from mu0_core.errors import ConfigError, DataError, ShapeError
 from mu0_core.trace_extract.captioner import Caption, Captioner, CaptionRequest, without_stop
 from mu0_core.trace_extract.records import MotionSegments, TextSpan
-from mu0_core.trace_extract.segment_motion import SegmentMotion, segment_motion
+from mu0_core.trace_extract.segment_motion import (
+    SegmentMotion,
+    moves_in_segment,
+    segment_motion,
+)
 from mu0_core.trace_extract.segment_view import motion_picture, shown_frames
 
 
@@ -29,7 +33,8 @@ class CaptionSettings:
         middle_frames, middle_px: a segment at least this long, with at least this much motion,
             is shown with a frame from its middle (paper: 30 and 5).
         covers: share of a segment that a sentence must span to be about all of it.
-        belongs: share of a shorter sentence's span that must lie in a segment to be part of it.
+        belongs: share of a shorter sentence's span that must lie in a segment to be part of it;
+            also of a segment in the span of a sentence, where no other says more.
         windows: numbers of consecutive segments that are merged, besides all of them.
     """
 
@@ -133,18 +138,22 @@ def texts_about(
     """Return the sentences about frames ``first``..``last``, the most specific first.
 
     Sentences that span most of the frames count as they are, the shortest span first. Shorter
-    ones that belong here are joined in the order of time, because none tells all of it.
+    ones that belong here are joined in the order of time, one for each span, because none tells
+    all of it.
     """
-    whole, parts = [], []
-    for text in texts:
+    length, whole, parts, rest = last - first + 1, [], {}, []
+    for text in sorted(texts, key=lambda text: (text.first, text.last)):
         shared = min(last, text.last) - max(first, text.first) + 1
-        if shared >= settings.covers * (last - first + 1):
+        if shared >= settings.covers * length:
             whole.append(text)
         elif shared >= settings.belongs * (text.last - text.first + 1):
-            parts.append(text)
+            parts.setdefault((text.first, text.last), without_stop(text.text.strip()))
+        elif shared >= settings.belongs * length:
+            rest.append(text)
+    if not whole and not parts:
+        whole = rest
     whole.sort(key=lambda text: text.last - text.first)
-    parts.sort(key=lambda text: (text.first, text.last))
-    joined = ", then ".join(dict.fromkeys(without_stop(text.text.strip()) for text in parts))
+    joined = ", then ".join(dict.fromkeys(parts.values()))
     return tuple(dict.fromkeys(filter(None, (joined, *(text.text.strip() for text in whole)))))
 
 
@@ -169,13 +178,14 @@ def _request(
 ) -> CaptionRequest:
     if not 0 <= first <= last < len(rgb):
         raise DataError(f"segment {first}..{last}: the clip has frames 0..{len(rgb) - 1}")
-    motion = segment_motion(points.uvz, points.valid, first, last, rgb.shape[2])
+    where = (points.uvz, points.valid, first, last, rgb.shape[2])
+    motion, moves = segment_motion(*where), moves_in_segment(*where)
     inside = slice(first, last + 1)
     shown = shown_frames(first, last, _shows_middle(motion, last - first + 1, settings))
     return CaptionRequest(
         frames=tuple(np.array(rgb[k]) for k in shown),
         motion_picture=motion_picture(
-            np.array(rgb[first]), points.uv_px[:, inside], points.valid[:, inside]
+            np.array(rgb[first]), points.uv_px[moves, inside], points.valid[moves, inside]
         ),
         texts=texts_about(texts, first, last, settings),
         motion=motion,

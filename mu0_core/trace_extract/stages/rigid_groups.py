@@ -7,14 +7,14 @@ it. The rigidity loss needs to know: it asks points of one entity to keep their 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from mu0_core.errors import ConfigError
-from mu0_core.trace_extract.records import Tracks
+from mu0_core.trace_extract.records import Drops, Tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,19 @@ class RigidSettings:
 
     Attributes:
         enabled: otherwise entities stay as the features have them (paper).
-        max_change_m: mean change of distance between the points of a group.
+        max_change_m: mean change of distance between the points of a group. Of 0.6, 1, 1.5 and
+            2 cm the last one kept most pairs of one body together and mixed no more bodies.
+        min_members: a point that moves with fewer others than this makes is left out: it is more
+            often a tracking failure than an object.
+        moves_m: way beyond which a point counts as moving here.
         min_shared_frames: frames that two points must share to be compared.
         max_frames: frames that are compared, spread over the clip.
     """
 
     enabled: bool = True
-    max_change_m: float = 0.010
+    max_change_m: float = 0.020
+    min_members: int = 3
+    moves_m: float = 0.03
     min_shared_frames: int = 5
     max_frames: int = 48
 
@@ -38,6 +44,10 @@ class RigidSettings:
             raise ConfigError(
                 f"max_change_m {self.max_change_m} must be positive, min_shared_frames "
                 f"{self.min_shared_frames} and max_frames {self.max_frames} at least 2"
+            )
+        if self.min_members < 1 or self.moves_m <= 0:
+            raise ConfigError(
+                f"min_members {self.min_members} and moves_m {self.moves_m} must be positive"
             )
 
 
@@ -52,6 +62,18 @@ def split_rigid(tracks: Tracks, settings: RigidSettings) -> Tracks:
         groups[members] = count + _groups(tracks, members, settings)
         count = int(groups.max()) + 1
     return replace(tracks, cluster_ids=groups)
+
+
+def leave_out_loners(tracks: Tracks, settings: RigidSettings) -> tuple[Tracks, Drops]:
+    """Return the tracks without those that move in a group of too few; count them."""
+    if not settings.enabled or not len(tracks.cluster_ids):
+        return tracks, Drops()
+    seen = np.where(tracks.visible[..., None], tracks.world_m, np.nan)
+    way = np.linalg.norm(np.nanmax(seen, axis=1) - np.nanmin(seen, axis=1), axis=1)
+    members = np.bincount(tracks.cluster_ids)[tracks.cluster_ids]
+    lonely = (way > settings.moves_m) & (members < settings.min_members)
+    kept = Tracks(*(getattr(tracks, field.name)[~lonely] for field in fields(Tracks)))
+    return kept, Drops().plus("tracks that move like no other", int(lonely.sum()))
 
 
 def _groups(tracks: Tracks, members: np.ndarray, settings: RigidSettings) -> np.ndarray:

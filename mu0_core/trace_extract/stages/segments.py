@@ -175,7 +175,7 @@ def _cut_cost(
     departures = _departures(speed, acceleration, settings)
     for before, after in itertools.pairwise(departures):
         between = speed[before : after + 1]
-        slowed = 1 - between / np.maximum.accumulate(between)
+        slowed = 1 - between / np.maximum(np.maximum.accumulate(between), _STILL)
         lowest = int(slowed.argmax())
         depth, top = slowed[lowest], between[: lowest + 1].max()
         if depth < settings.peak_prominence:

@@ -70,5 +70,5 @@ def test_missing_matplotlib_is_named(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigError, match=r"mu0-ros\[extract\]"):
+    with pytest.raises(ConfigError, match=r"mu0-ros\[sim\]"):
         segments_picture(clip((0, 99)), Captions())

@@ -6,7 +6,11 @@ import pytest
 
 from mu0_core.errors import DataError, ShapeError
 from mu0_core.trace_extract.motion_words import motion_words
-from mu0_core.trace_extract.segment_motion import SegmentMotion, segment_motion
+from mu0_core.trace_extract.segment_motion import (
+    SegmentMotion,
+    moves_in_segment,
+    segment_motion,
+)
 
 WIDTH = 640
 
@@ -109,6 +113,15 @@ def test_points_that_rest_do_not_dilute_the_motion():
     tracks = np.concatenate([moved((128, 0, 0)), cloud(points=20, seed=1)])
     motion = motion_of(tracks)
     assert motion.right == pytest.approx(0.2) and motion.way_px == pytest.approx(128)
+
+
+def test_points_that_move_are_told_from_those_that_rest():
+    tracks = np.concatenate([moved((128, 0, 0)), moved((0, 0, 0.2)), cloud(points=5, seed=1)])
+    valid = np.ones(tracks.shape[:2], bool)
+    valid[0, 1:] = False
+    moves = moves_in_segment(tracks, valid, 0, 20, WIDTH)
+    assert moves.tolist() == [False] + [True] * 19 + [False] * 5
+    assert not moves_in_segment(tracks, valid, 4, 4, WIDTH).any()
 
 
 def test_only_the_frames_of_the_segment_count():

@@ -111,6 +111,16 @@ def test_the_motion_picture_and_numbers_are_those_of_the_segment():
     assert second.motion_picture[1, 20, 0] == 200 and second.motion_picture[1, 8, 0] == 60
 
 
+def test_what_rests_in_a_segment_is_dark_even_if_it_moves_in_another():
+    scribe, rgb, both = Scribe(), np.full_like(RGB, 200), points(0.2, count=2)
+    later = both.uvz.copy()
+    later[1, :, :2] = (28, 20)
+    later[1, 50:, 0] -= 0.3 * np.arange(50)
+    spans = segments((0, 49), (50, 99))
+    caption_segments(rgb, [], spans, MovingPoints(later, later[..., :2], both.valid), scribe)
+    assert [r.motion_picture[20, 28, 0] for r in scribe.requests] == [60, 200]
+
+
 def test_sentences_about_the_segment_are_handed_over():
     scribe = Scribe()
     texts = [TextSpan(0, 99, "tidy up"), TextSpan(50, 99, "put the cup away")]
@@ -128,6 +138,18 @@ def test_sentences_about_parts_are_joined_in_time():
     assert texts_about(texts, 0, 79) == ("pick the cup, then place it", "tidy up")
     assert texts_about(texts, 0, 39) == ("pick the cup.", "tidy up")
     assert texts_about(texts[:1], 0, 30) == ()
+
+
+def test_wordings_of_one_part_are_not_joined_as_if_they_followed_each_other():
+    texts = [TextSpan(0, 39, "pick it"), TextSpan(40, 79, "place it"), TextSpan(0, 39, "grasp it")]
+    assert texts_about(texts, 0, 79) == ("pick it, then place it",)
+
+
+def test_a_sentence_about_most_of_a_segment_counts_where_no_other_says_more():
+    push = TextSpan(40, 99, "push it")
+    assert texts_about([push], 20, 62) == ("push it",)
+    assert texts_about([push], 0, 65) == ()
+    assert texts_about([push, TextSpan(0, 99, "tidy up")], 20, 62) == ("tidy up",)
 
 
 def test_the_same_sentence_counts_once():

@@ -7,7 +7,11 @@ from scipy.spatial.transform import Rotation
 
 from mu0_core.errors import ConfigError
 from mu0_core.trace_extract.records import Tracks
-from mu0_core.trace_extract.stages.rigid_groups import RigidSettings, split_rigid
+from mu0_core.trace_extract.stages.rigid_groups import (
+    RigidSettings,
+    leave_out_loners,
+    split_rigid,
+)
 
 
 def body(count, angular=0.0, speed=(0.0, 0.0, 0.0), frames=30, seed=0):
@@ -50,6 +54,16 @@ def test_a_point_seen_with_only_some_of_its_body_still_belongs_to_it():
 def test_switched_off_it_changes_nothing():
     tracks = tracks_of(body(4), [7, 7, 8, 8])
     assert split_rigid(tracks, RigidSettings(enabled=False)) is tracks
+
+
+def test_a_point_that_moves_like_no_other_is_left_out_and_counted():
+    world = np.concatenate([body(9), body(4, speed=(0.02, 0, 0), seed=2)])
+    world = np.concatenate([world, body(1, speed=(0, 0.03, 0), seed=3), body(1, seed=4) + 1.0])
+    grouped = split_rigid(tracks_of(world, [0] * 14 + [1]), RigidSettings())
+    kept, drops = leave_out_loners(grouped, RigidSettings())
+    assert drops.counts == {"tracks that move like no other": 1}
+    assert len(kept.cluster_ids) == 14  # the loner at rest stays
+    assert leave_out_loners(grouped, RigidSettings(min_members=1))[1].counts == {}
 
 
 def test_one_point_is_a_group():
