@@ -118,11 +118,14 @@ def _cells_with_depth(depth_m: np.ndarray, grid: int) -> np.ndarray:
 
 
 def _select(tracks: Tracks, kept: np.ndarray) -> Tracks:
-    visible = tracks.visible[kept]
+    """Return some tracks; one cut from its query frame begins where it is first seen."""
+    visible, query_frame = tracks.visible[kept], tracks.query_frame[kept]
+    rows = np.arange(len(visible))
+    query_frame = np.where(visible[rows, query_frame], query_frame, visible.argmax(axis=1))
     return Tracks(
         np.where(visible[..., None], tracks.uv_px[kept], np.nan),
         np.where(visible[..., None], tracks.world_m[kept], np.nan),
         visible,
         tracks.cluster_ids[kept],
-        tracks.query_frame[kept],
+        query_frame.astype(np.int32),
     )

@@ -3,6 +3,8 @@
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 
 from mu0_core.cli.main import main
@@ -59,3 +61,20 @@ def test_a_cluster_needs_its_extra(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     assert extract(tmp_path, tmp_path, "--scheduler", "tcp://host:8786") == 2
     assert "mu0-ros[cluster]" in capsys.readouterr().err
+
+
+def test_the_workers_of_a_cluster_do_the_same(tmp_path, capsys):
+    distributed = pytest.importorskip("distributed", reason="extra: cluster")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/broken.mp4").write_bytes(b"no video")
+    folder = tmp_path / "frames" / "color"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "000000.png"), np.zeros((24, 32, 3), np.uint8))
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    )
+    with cluster:
+        address = cluster.scheduler_address
+        code = extract(tmp_path, tmp_path / "frames", "--scheduler", address)
+    assert code == 1
+    assert "one frame is no clip" in capsys.readouterr().err

@@ -46,6 +46,7 @@ def test_a_teleporting_track_keeps_its_longer_piece():
     assert drops.counts == {"tracks cut where they jump": 1}
     assert not cleaned.visible[0, :6].any() and cleaned.visible[0, 8:].all()
     assert np.isnan(cleaned.world_m[0, :6]).all()
+    assert cleaned.visible[0, cleaned.query_frame[0]]  # it began in the part that is gone
 
 
 def test_flickering_depth_is_dropped():
