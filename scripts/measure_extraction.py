@@ -120,10 +120,10 @@ def main() -> None:
             rows.setdefault(kind, []).append(scores)
             results[film.name] = scores
             print(f"{film.name}: {scores['moving_error_m_median'] * 1000:.1f} mm", flush=True)
+            if args.json is not None:
+                args.json.parent.mkdir(parents=True, exist_ok=True)
+                args.json.write_text(json.dumps(results, indent=1) + "\n")
     print(table(rows))
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from mu0_core.trace_extract.backends import registry
-from mu0_core.trace_extract.backends.captioner_registry import make_captioner
-from mu0_core.trace_extract.captioner import Captioner
+from mu0_core.trace_extract.captioning.captioner import Captioner
+from mu0_core.trace_extract.captioning.captioner_registry import make_captioner
 from mu0_core.trace_extract.protocols import (
     DepthModel,
     PatchFeatures,

@@ -37,6 +37,8 @@ class CameraMotionSettings:
         loops: pairs beyond the neighbours that are tried per anchor, nearest first.
         loop_distance_m, loop_angle_rad: how close such a pair must be.
         static_m, static_rad: a camera that stays within both is static.
+        is_static: the camera is known to stand still; nothing is estimated. Say so where things
+            that move may fill most of the picture.
         alignment: of two frames.
     """
 
@@ -47,6 +49,7 @@ class CameraMotionSettings:
     loop_angle_rad: float = 0.25
     static_m: float = 0.004
     static_rad: float = 0.004
+    is_static: bool = False
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
 
     def __post_init__(self) -> None:
@@ -76,8 +79,8 @@ def camera_motion(
     """
     settings = settings or CameraMotionSettings()
     frames = len(rgb)
-    if frames == 1:
-        return CameraPath(np.eye(4)[None], np.zeros(1), "static")
+    if frames == 1 or settings.is_static:
+        return CameraPath(np.tile(np.eye(4), (frames, 1, 1)), np.zeros(frames), "static")
     anchors = anchor_frames(frames, settings)
     views = [make_view(rgb[k], depth_m[k], intrinsics, settings.alignment) for k in anchors]
     anchor_poses, anchor_rmse = _anchor_poses(anchors, views, settings)

@@ -15,14 +15,19 @@ import numpy as np
 
 from mu0_core.data.captions import CaptionEntry, Captions
 from mu0_core.errors import ConfigError, DataError, ShapeError
-from mu0_core.trace_extract.captioner import Caption, Captioner, CaptionRequest, without_stop
-from mu0_core.trace_extract.records import MotionSegments, TextSpan
-from mu0_core.trace_extract.segment_motion import (
+from mu0_core.trace_extract.captioning.captioner import (
+    Caption,
+    Captioner,
+    CaptionRequest,
+    without_stop,
+)
+from mu0_core.trace_extract.captioning.segment_motion import (
     SegmentMotion,
     moves_in_segment,
     segment_motion,
 )
-from mu0_core.trace_extract.segment_view import motion_picture, shown_frames
+from mu0_core.trace_extract.captioning.segment_view import motion_picture, shown_frames
+from mu0_core.trace_extract.records import MotionSegments, TextSpan
 
 
 @dataclass(frozen=True, slots=True)

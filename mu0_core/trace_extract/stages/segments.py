@@ -26,9 +26,9 @@ from scipy import ndimage
 from scipy.signal import find_peaks
 
 from mu0_core.errors import ConfigError, DataError, ShapeError
-from mu0_core.trace_extract.motion_signal import speed_and_acceleration
-from mu0_core.trace_extract.partition import cheapest_cuts
 from mu0_core.trace_extract.records import MotionSegments
+from mu0_core.trace_extract.stages.motion_signal import speed_and_acceleration
+from mu0_core.trace_extract.stages.partition import cheapest_cuts
 
 _STILL = 1e-6  # per frame: a pixel in a thousand frames is rounding, not motion
 _QUIET = 0.1  # share of the way from the lowest speed of a valley to the motion before it

@@ -40,6 +40,13 @@ def test_a_cut_in_the_film_loses_the_camera_and_says_where(still_camera, swaying
         camera_motion(rgb, depth, still_camera.intrinsics)
 
 
+def test_a_camera_that_is_said_to_stand_still_is_not_estimated(swaying_camera):
+    c = swaying_camera
+    found = camera_motion(c.rgb, c.depth_m, c.intrinsics, CameraMotionSettings(is_static=True))
+    np.testing.assert_array_equal(found.T_world_camera, np.tile(np.eye(4), (24, 1, 1)))
+    assert found.source == "static" and not found.rmse_m.any()
+
+
 def test_one_frame_has_one_pose(still_camera):
     c = still_camera
     found = camera_motion(c.rgb[:1], c.depth_m[:1], c.intrinsics)

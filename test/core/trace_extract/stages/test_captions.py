@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from mu0_core.data.captions import Captions
 from mu0_core.errors import ConfigError, DataError, InferenceError, ShapeError
-from mu0_core.trace_extract.backends.template_captioner import TemplateCaptioner
-from mu0_core.trace_extract.captioner import Caption
+from mu0_core.trace_extract.captioning.captioner import Caption
+from mu0_core.trace_extract.captioning.template_captioner import TemplateCaptioner
 from mu0_core.trace_extract.records import MotionSegments, TextSpan
 from mu0_core.trace_extract.stages.captions import (
     CaptionSettings,

@@ -9,15 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mu0_core.errors import DataError, InferenceError
-from mu0_core.trace_extract.caption_prompt import (
+from mu0_core.trace_extract.captioning.caption_prompt import (
     ask,
     describe_prompt,
     merge_prompt,
     parse_caption,
     parse_instructions,
 )
-from mu0_core.trace_extract.captioner import Caption, CaptionRequest, joined_instructions
-from mu0_core.trace_extract.segment_motion import SegmentMotion
+from mu0_core.trace_extract.captioning.captioner import (
+    Caption,
+    CaptionRequest,
+    joined_instructions,
+)
+from mu0_core.trace_extract.captioning.segment_motion import SegmentMotion
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
 GOOD = {"instructions": ["push the cup", "move the cup"], "skills": ["Push"], "objects": ["cup"]}

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from mu0_core.errors import ConfigError
-from mu0_core.trace_extract.captioner import (
+from mu0_core.trace_extract.captioning.captioner import (
     MAX_INSTRUCTIONS,
     Caption,
     CaptionRequest,
     joined_instructions,
     without_stop,
 )
-from mu0_core.trace_extract.motion_words import MotionWords, motion_words
-from mu0_core.trace_extract.object_words import is_imperative, objects_in, skills_in
+from mu0_core.trace_extract.captioning.motion_words import MotionWords, motion_words
+from mu0_core.trace_extract.captioning.object_words import is_imperative, objects_in, skills_in
 
 _MOST_OBJECTS = 3
 

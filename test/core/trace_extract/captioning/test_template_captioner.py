@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mu0_core.errors import ConfigError
-from mu0_core.trace_extract.backends.captioner_registry import captioner_names, make_captioner
-from mu0_core.trace_extract.backends.template_captioner import TemplateCaptioner
-from mu0_core.trace_extract.captioner import CaptionRequest
-from mu0_core.trace_extract.segment_motion import SegmentMotion
+from mu0_core.trace_extract.captioning.captioner import CaptionRequest
+from mu0_core.trace_extract.captioning.captioner_registry import captioner_names, make_captioner
+from mu0_core.trace_extract.captioning.segment_motion import SegmentMotion
+from mu0_core.trace_extract.captioning.template_captioner import TemplateCaptioner
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
 LEFT = SegmentMotion(-0.2, 0.0, 0.0, 128.0, False, float("nan"))

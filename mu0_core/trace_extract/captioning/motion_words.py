@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mu0_core.trace_extract.segment_motion import SegmentMotion
+from mu0_core.trace_extract.captioning.segment_motion import SegmentMotion
 
 _PICTURE = "in the picture"
 _LITTLE, _FAR = 0.06, 0.3  # in image widths, or shares of the depth

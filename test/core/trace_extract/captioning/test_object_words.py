@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mu0_core.simulation.layout import CUBE_COLOURS
 from mu0_core.simulation.tasks import TASKS
-from mu0_core.trace_extract.object_words import is_imperative, objects_in, skills_in
+from mu0_core.trace_extract.captioning.object_words import is_imperative, objects_in, skills_in
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from mu0_core.errors import DataError
-from mu0_core.trace_extract.segment_motion import SegmentMotion
+from mu0_core.trace_extract.captioning.segment_motion import SegmentMotion
 
 MAX_INSTRUCTIONS = 3
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mu0_core.errors import ConfigError
-from mu0_core.trace_extract.captioner import Captioner
+from mu0_core.trace_extract.captioning.captioner import Captioner
 
 
 def captioner_names() -> tuple[str, ...]:
@@ -34,13 +34,13 @@ def make_captioner(name: str, options: Mapping[str, object] | None = None) -> Ca
 
 
 def _template(seed: int = 0, paraphrases: int = 3) -> Captioner:
-    from mu0_core.trace_extract.backends.template_captioner import TemplateCaptioner
+    from mu0_core.trace_extract.captioning.template_captioner import TemplateCaptioner
 
     return TemplateCaptioner(seed, paraphrases)
 
 
 def _transformers(**options: object) -> Captioner:
-    from mu0_core.trace_extract.backends.transformers_captioner import (
+    from mu0_core.trace_extract.captioning.transformers_captioner import (
         TransformersCaptioner,
         TransformersSettings,
     )
@@ -49,7 +49,7 @@ def _transformers(**options: object) -> Captioner:
 
 
 def _openai(**options: object) -> Captioner:
-    from mu0_core.trace_extract.backends.openai_captioner import OpenAICaptioner, OpenAISettings
+    from mu0_core.trace_extract.captioning.openai_captioner import OpenAICaptioner, OpenAISettings
 
     return OpenAICaptioner(OpenAISettings(**options))
 

@@ -14,15 +14,19 @@ from typing import Any
 import numpy as np
 
 from mu0_core.errors import ConfigError, InferenceError, ModelError
-from mu0_core.trace_extract.backends.caption_image import fitted, side_by_side
-from mu0_core.trace_extract.caption_prompt import (
+from mu0_core.trace_extract.captioning.caption_image import fitted, side_by_side
+from mu0_core.trace_extract.captioning.caption_prompt import (
     ask,
     describe_prompt,
     merge_prompt,
     parse_caption,
     parse_instructions,
 )
-from mu0_core.trace_extract.captioner import Caption, CaptionRequest, joined_instructions
+from mu0_core.trace_extract.captioning.captioner import (
+    Caption,
+    CaptionRequest,
+    joined_instructions,
+)
 
 _DTYPES = ("float32", "bfloat16", "float16")
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from mu0_core.errors import ConfigError, InferenceError
-from mu0_core.trace_extract.backends import chat_server
-from mu0_core.trace_extract.backends.captioner_registry import make_captioner
-from mu0_core.trace_extract.captioner import Caption, CaptionRequest
+from mu0_core.trace_extract.captioning import chat_server
+from mu0_core.trace_extract.captioning.captioner import Caption, CaptionRequest
+from mu0_core.trace_extract.captioning.captioner_registry import make_captioner
 from mu0_core.trace_extract.records import MotionSegments, TextSpan
 from mu0_core.trace_extract.stages.captions import MovingPoints, caption_segments
 

@@ -22,13 +22,13 @@ from transformers import (
 )
 
 from mu0_core.errors import ConfigError, InferenceError, ModelError
-from mu0_core.trace_extract.backends.captioner_registry import make_captioner
-from mu0_core.trace_extract.backends.transformers_captioner import (
+from mu0_core.trace_extract.captioning.caption_prompt import describe_prompt, merge_prompt
+from mu0_core.trace_extract.captioning.captioner import Caption, CaptionRequest
+from mu0_core.trace_extract.captioning.captioner_registry import make_captioner
+from mu0_core.trace_extract.captioning.transformers_captioner import (
     TransformersCaptioner,
     TransformersSettings,
 )
-from mu0_core.trace_extract.caption_prompt import describe_prompt, merge_prompt
-from mu0_core.trace_extract.captioner import Caption, CaptionRequest
 
 SAID = json.dumps({"instructions": ["push it", "move it"], "skills": ["push"], "objects": ["it"]})
 CHAT = (

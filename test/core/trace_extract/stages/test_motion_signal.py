@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.signal import savgol_filter
 
-from mu0_core.trace_extract.motion_signal import speed_and_acceleration
+from mu0_core.trace_extract.stages.motion_signal import speed_and_acceleration
 
 FRAMES = np.arange(60.0)
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from mu0_core.errors import InferenceError, RequestError
 from mu0_core.inference.instruction import checked_instruction, for_log
-from mu0_core.trace_extract.captioner import MAX_INSTRUCTIONS, Caption, CaptionRequest
-from mu0_core.trace_extract.motion_words import motion_words
+from mu0_core.trace_extract.captioning.captioner import MAX_INSTRUCTIONS, Caption, CaptionRequest
+from mu0_core.trace_extract.captioning.motion_words import motion_words
 
 _FORM = '{"instructions": ["...", "...", "..."], "skills": ["..."], "objects": ["..."]}'
 _MERGED_FORM = '{"instructions": ["...", "...", "..."]}'

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mu0_core.errors import ConfigError, ShapeError
-from mu0_core.trace_extract.partition import cheapest_cuts
+from mu0_core.trace_extract.stages.partition import cheapest_cuts
 
 
 def lengths_of(cuts, count):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mu0_core.errors import DataError, ShapeError
-from mu0_core.trace_extract.motion_words import motion_words
-from mu0_core.trace_extract.segment_motion import (
+from mu0_core.trace_extract.captioning.motion_words import motion_words
+from mu0_core.trace_extract.captioning.segment_motion import (
     SegmentMotion,
     moves_in_segment,
     segment_motion,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mu0_core.errors import DataError, ShapeError
-from mu0_core.trace_extract.segment_view import motion_picture, shown_frames
+from mu0_core.trace_extract.captioning.segment_view import motion_picture, shown_frames
 
 RGB = np.full((120, 160, 3), 200, np.uint8)
 

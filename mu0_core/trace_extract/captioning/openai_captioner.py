@@ -16,16 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from mu0_core.errors import ConfigError
-from mu0_core.trace_extract.backends.caption_image import fitted, jpeg
-from mu0_core.trace_extract.backends.chat_server import ChatServer, RetrySettings
-from mu0_core.trace_extract.caption_prompt import (
+from mu0_core.trace_extract.captioning.caption_image import fitted, jpeg
+from mu0_core.trace_extract.captioning.caption_prompt import (
     ask,
     describe_prompt,
     merge_prompt,
     parse_caption,
     parse_instructions,
 )
-from mu0_core.trace_extract.captioner import Caption, CaptionRequest
+from mu0_core.trace_extract.captioning.captioner import Caption, CaptionRequest
+from mu0_core.trace_extract.captioning.chat_server import ChatServer, RetrySettings
 
 URL, MODEL, KEY = "MU0_CAPTION_URL", "MU0_CAPTION_MODEL", "MU0_CAPTION_API_KEY"
 
