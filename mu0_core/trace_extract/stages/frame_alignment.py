@@ -26,6 +26,7 @@ class AlignmentSettings:
 
     Attributes:
         num_features: SIFT features kept of a frame.
+        min_contrast: of a feature; OpenCV's default of 0.04 finds next to none on smooth textures.
         max_ratio: of the distances of best and second best match (Lowe).
         trials: hypotheses drawn from the matches.
         inlier_px: reprojection error of a feature that agrees.
@@ -38,6 +39,7 @@ class AlignmentSettings:
     """
 
     num_features: int = 600
+    min_contrast: float = 0.01
     max_ratio: float = 0.8
     trials: int = 200
     inlier_px: float = 2.0
@@ -114,7 +116,8 @@ def make_view(
     """
     depth = np.asarray(depth_m, np.float32)
     gray = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
-    found, descriptors = cv2.SIFT_create(settings.num_features).detectAndCompute(gray, None)
+    sift = cv2.SIFT_create(settings.num_features, contrastThreshold=settings.min_contrast)
+    found, descriptors = sift.detectAndCompute(gray, None)
     uv = np.array([k.pt for k in found], float).reshape(-1, 2)
     descriptors = np.zeros((0, 128), np.float32) if descriptors is None else descriptors
     z = smooth_depth(depth, uv)

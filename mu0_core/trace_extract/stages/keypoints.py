@@ -8,6 +8,7 @@ smaller than a patch.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -116,7 +117,9 @@ def _on_entities(
         count = settings.points_per_entity
         if len(patches) > count:
             seeds = patches[rng.choice(len(patches), count, replace=False)]
-            centres, _ = kmeans2(patches, seeds, iter=5, minit="matrix", missing="warn", rng=rng)
+            with warnings.catch_warnings():  # an empty cluster keeps its seed: one point less
+                warnings.simplefilter("ignore", UserWarning)
+                centres, _ = kmeans2(patches, seeds, iter=5, minit="matrix", rng=rng)
         else:
             centres = np.repeat(patches, -(-count // len(patches)), axis=0)[:count]
         jitter = rng.uniform(0, 1, centres.shape)
