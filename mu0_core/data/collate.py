@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mu0_core.data.sample import TraceSample
+from mu0_core.data.sample import FrameFeatures, TraceSample
 from mu0_core.errors import DataError
 
 IMAGE = "observation.images.cam_front"
+IMAGE_TOKENS, PATCH_MAP = f"{IMAGE}_tokens", f"{IMAGE}_patch_map"
 _PER_POINT = (
     "current_kp",
     "traj_future",
@@ -29,19 +30,24 @@ def collate(samples: Sequence[TraceSample]) -> dict[str, np.ndarray | list[str]]
 
     ``task`` holds the instructions, ``key_pad_mask`` (B, N) is true for real points, per-point
     arrays are (B, N, ...), images (B, 3, I, I). Depth images and spline targets appear when the
-    samples have them.
+    samples have them; tokens and patch maps of their frames stand in for the images.
 
     Raises:
-        DataError: no sample, or only some samples have depth images or spline targets.
+        DataError: no sample, or only some samples have depth images, features or spline targets.
     """
     if not samples:
         raise DataError("a batch needs at least one sample")
     most = max(len(sample) for sample in samples)
     batch: dict[str, np.ndarray | list[str]] = {
-        IMAGE: np.stack([s.image for s in samples]),
         "task": [s.instruction for s in samples],
         "key_pad_mask": np.arange(most) < np.array([[len(s)] for s in samples]),
     }
+    if _all_or_none(samples, "features"):
+        batch[IMAGE_TOKENS] = np.stack([s.features.tokens for s in samples])
+        if _all_or_none([s.features for s in samples], "patch_map"):
+            batch[PATCH_MAP] = np.stack([s.features.patch_map for s in samples])
+    else:
+        batch[IMAGE] = np.stack([s.image for s in samples])
     if _all_or_none(samples, "depth_image"):
         batch[f"{IMAGE}_depth"] = np.stack([s.depth_image for s in samples])
     for name in _PER_POINT:
@@ -50,7 +56,7 @@ def collate(samples: Sequence[TraceSample]) -> dict[str, np.ndarray | list[str]]
     return batch
 
 
-def _all_or_none(samples: Sequence[TraceSample], name: str) -> bool:
+def _all_or_none(samples: Sequence[TraceSample | FrameFeatures], name: str) -> bool:
     present = [getattr(s, name) is not None for s in samples]
     if any(present) != all(present):
         raise DataError(f"only {sum(present)} of {len(present)} samples of a batch have {name}")

@@ -4,13 +4,15 @@
 A directory holds T frames and F slots. A slot is one frame t with Nt rows: each row is a point
 with its path from t on (``traj``) and back from t (``traj_history``), column 0 being t in both.
 Points are (x px, y px, z m) in the camera of frame t, pixels measured from the image's corner;
-columns are steps of equal path length, not of time; padding is -inf. Every file is checked before
-it is used; nothing is ever unpickled.
+columns are steps of equal path length, not of time; padding is -inf. The same paths in steps of
+one frame each lie beside them under the prefix ``raw_`` (`Steps`). Every file is checked before it
+is used; nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,16 @@ from mu0_core.data.captions import Captions
 from mu0_core.errors import DataError
 
 CAPTIONS_FILE = "curated_training_texts.json"
+
+
+class Steps(Enum):
+    """What one column of a path is; the value is the prefix of the files."""
+
+    ARC_LENGTH = ""
+    TIME = "raw_"
+
+
+_PATH_FILES = ("traj", "traj_history", "valid_steps", "valid_steps_history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,7 @@ class EpisodeReader:
         history_len: int = 8,
         future_len: int = 32,
         with_depth: bool = True,
+        steps: Steps = Steps.ARC_LENGTH,
     ) -> None:
         """Map the files and check how they fit together; slots are checked when read.
 
@@ -75,6 +88,7 @@ class EpisodeReader:
             history_len: h, steps back that a slot must have columns for.
             future_len: H, steps ahead that a slot must have columns for.
             with_depth: depth.npy must be there.
+            steps: which version of the paths is read.
 
         Raises:
             DataError: a file is missing, cut short, of another shape or type, or disagrees.
@@ -91,12 +105,12 @@ class EpisodeReader:
         self._offsets = self._map("samples/offsets.npy", "i", (len(self.frame_indices) + 1,))
         self._is_moving = self._map("samples/is_moving.npy", "b", (None,))
         rows = len(self._is_moving)
-        self._traj = self._map("samples/traj.npy", "f", (rows, None, 3))
-        self._traj_history = self._map("samples/traj_history.npy", "f", (rows, None, 3))
-        self._valid = self._map("samples/valid_steps.npy", "b", self._traj.shape[:2])
-        self._valid_history = self._map(
-            "samples/valid_steps_history.npy", "b", self._traj_history.shape[:2]
-        )
+        self._names = tuple(f"samples/{steps.value}{name}.npy" for name in _PATH_FILES)
+        traj, history, valid, valid_history = self._names
+        self._traj = self._map(traj, "f", (rows, None, 3))
+        self._traj_history = self._map(history, "f", (rows, None, 3))
+        self._valid = self._map(valid, "b", self._traj.shape[:2])
+        self._valid_history = self._map(valid_history, "b", self._traj_history.shape[:2])
         self._cluster_ids = self._clusters(rows)
         path = self.directory / CAPTIONS_FILE
         self.captions = Captions.from_file(path) if path.exists() else Captions()
@@ -122,13 +136,13 @@ class EpisodeReader:
         rows = slice(int(self._offsets[index]), int(self._offsets[index + 1]))
         paths = []
         for name, points, marked, columns in (
-            ("traj", self._traj, self._valid, self.future_len + 1),
-            ("traj_history", self._traj_history, self._valid_history, self.history_len + 1),
+            (self._names[0], self._traj, self._valid, self.future_len + 1),
+            (self._names[1], self._traj_history, self._valid_history, self.history_len + 1),
         ):
             path = np.array(points[rows, :columns], np.float32)
             if np.isnan(path).any() or np.isposinf(path).any():
                 raise DataError(
-                    f"{self.directory}/samples/{name}.npy: slot {index} holds NaN or +inf; "
+                    f"{self.directory}/{name}: slot {index} holds NaN or +inf; "
                     "padding must be -inf"
                 )
             paths += [path, np.asarray(marked[rows, :columns]) & np.isfinite(path).all(axis=-1)]
@@ -165,12 +179,12 @@ class EpisodeReader:
 
     def _check_columns(self) -> None:
         for name, array, needed in (
-            ("traj", self._traj, self.future_len + 1),
-            ("traj_history", self._traj_history, self.history_len + 1),
+            (self._names[0], self._traj, self.future_len + 1),
+            (self._names[1], self._traj_history, self.history_len + 1),
         ):
             if array.shape[1] < needed:
                 raise DataError(
-                    f"{self.directory}/samples/{name}.npy: {array.shape[1]} columns, need {needed}"
+                    f"{self.directory}/{name}: {array.shape[1]} columns, need {needed}"
                 )
 
     def _check_index(self, frames: int, rows: int) -> None:

@@ -17,7 +17,10 @@ from mu0_core.data.depth_render import render_depth
 from mu0_core.data.episode import EpisodeReader, Slot
 from mu0_core.data.sampling import SamplingSettings, to_uvz
 from mu0_core.errors import ConfigError, DataError
+from mu0_core.spline.basis import bezier_knots, uniform_knots
 from mu0_core.spline.fit import fit_control_points
+
+KNOTS = {"bezier": bezier_knots, "uniform": uniform_knots}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class SampleSettings:
         ridge: weight of the spline fit's difference penalty.
         ridge_order: order of the penalised differences.
         clip: largest magnitude of a control point, or None.
+        knots: of the spline targets: "bezier" (released) or "uniform" (C2).
     """
 
     delta_scale: tuple[float, float, float]
@@ -42,6 +46,7 @@ class SampleSettings:
     ridge: float = 0.2
     ridge_order: int = 1
     clip: float | None = 1.5
+    knots: str = "bezier"
 
     def __post_init__(self) -> None:
         scale = np.asarray(self.delta_scale, float)
@@ -49,6 +54,21 @@ class SampleSettings:
             raise ConfigError(f"delta_scale {self.delta_scale}: expected three positive numbers")
         if self.image_size < 1:
             raise ConfigError(f"image_size {self.image_size} must be positive")
+        if self.knots not in KNOTS:
+            raise ConfigError(f"knots {self.knots!r}: expected one of {tuple(KNOTS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFeatures:
+    """What a frozen tower made of a frame, float16.
+
+    Attributes:
+        tokens: (n, d) image tokens.
+        patch_map: (C, h, w) that point features are read from, or None.
+    """
+
+    tokens: np.ndarray
+    patch_map: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +76,7 @@ class TraceSample:
     """Arrays of N points; float32 unless said otherwise.
 
     Attributes:
-        image: (3, I, I) in 0..1.
+        image: (3, I, I) in 0..1; None when there are ``features`` instead.
         depth_image: (3, I, I) rendered depth in 0..1, or None.
         instruction: "" when the frame has none.
         current_kp: (N, 3) anchor u, v in [-1, 1], z in metres.
@@ -69,9 +89,10 @@ class TraceSample:
         cluster_ids: (N,) int64.
         rows: (N,) int64 rows within the slot.
         frame: index of the frame.
+        features: of the frame, computed before.
     """
 
-    image: np.ndarray
+    image: np.ndarray | None
     depth_image: np.ndarray | None
     instruction: str
     current_kp: np.ndarray
@@ -84,6 +105,7 @@ class TraceSample:
     cluster_ids: np.ndarray
     rows: np.ndarray
     frame: int
+    features: FrameFeatures | None = None
 
     def __len__(self) -> int:
         return len(self.current_kp)
@@ -98,6 +120,7 @@ def build_sample(
     instruction: str = "",
     augment: AugmentSettings | None = None,
     rng: np.random.Generator | None = None,
+    features: FrameFeatures | None = None,
 ) -> TraceSample:
     """Return the sample of ``rows`` (indices within the slot), in that order.
 
@@ -109,6 +132,7 @@ def build_sample(
         instruction: sentence of the sample.
         augment: colour jitter and depth noise; needs ``rng``.
         rng: of the augmentation.
+        features: of the slot's frame; its colours are not read then.
 
     Raises:
         DataError: a row has no anchor, or depth is wanted and the reader has none.
@@ -131,10 +155,11 @@ def build_sample(
             ridge=settings.ridge,
             ridge_order=settings.ridge_order,
             clip=settings.clip,
+            knots=KNOTS[settings.knots](settings.sampling.n_ctrl),
         )
         control = control.astype(np.float32)
     return TraceSample(
-        image=_colour(episode, slot.frame, settings, augment, rng),
+        image=None if features else _colour(episode, slot.frame, settings, augment, rng),
         depth_image=_depth(episode, slot.frame, settings, augment, rng),
         instruction=instruction,
         current_kp=current.astype(np.float32),
@@ -147,6 +172,7 @@ def build_sample(
         cluster_ids=slot.cluster_ids[rows],
         rows=np.asarray(rows, np.int64),
         frame=slot.frame,
+        features=features,
     )
 
 
@@ -169,10 +195,15 @@ def _colour(
     augment: AugmentSettings | None,
     rng: np.random.Generator | None,
 ) -> np.ndarray:
+    if augment is None or rng is None:
+        return square_colour(episode.images[frame], settings.image_size)
     rgb = episode.images[frame].astype(np.float32) / np.float32(255)
-    if augment is not None and rng is not None:
-        rgb = jitter_colours(rgb, augment.jitter, rng)
-    return _square(rgb, settings.image_size)
+    return _square(jitter_colours(rgb, augment.jitter, rng), settings.image_size)
+
+
+def square_colour(rgb: np.ndarray, side: int) -> np.ndarray:
+    """Return (3, side, side) float32 in 0..1 of an (h, w, 3) uint8 image."""
+    return _square(rgb.astype(np.float32) / np.float32(255), side)
 
 
 def _depth(

@@ -63,16 +63,24 @@ def eligible_rows(slot: Slot, settings: SamplingSettings, width: int, height: in
         keep = far if far.any() else keep
     keep &= has_anchor(slot, width, height)
     if settings.n_ctrl is not None:
-        keep &= slot.valid_future[:, 1:].sum(axis=1) >= settings.n_ctrl
+        keep &= _lasts(slot, settings.n_ctrl)
     return np.flatnonzero(keep)
 
 
-def is_usable(slot: Slot, settings: SamplingSettings, width: int, height: int) -> bool:
-    """Return whether the slot has enough moving rows and one that may be drawn."""
-    return (
-        int(slot.is_moving.sum()) >= settings.n_min
-        and len(eligible_rows(slot, settings, width, height)) > 0
-    )
+def why_unusable(slot: Slot, settings: SamplingSettings, width: int, height: int) -> str | None:
+    """Return why no sample can be drawn from the slot, None if one can."""
+    moving = slot.is_moving
+    if not moving.any():
+        return "no moving point"
+    if moving.sum() < settings.n_min:
+        return f"fewer than {settings.n_min} moving points"
+    if not (moving & has_anchor(slot, width, height)).any():
+        return "no moving point inside the image"
+    if settings.n_ctrl and not (moving & _lasts(slot, settings.n_ctrl)).any():
+        return f"no moving point with {settings.n_ctrl} valid steps"
+    if not len(eligible_rows(slot, settings, width, height)):
+        return "no moving point passes all rules"
+    return None
 
 
 def usable_slots(episode: EpisodeReader, settings: SamplingSettings) -> list[int]:
@@ -82,7 +90,8 @@ def usable_slots(episode: EpisodeReader, settings: SamplingSettings) -> list[int
         DataError: a slot cannot be read.
     """
     size = episode.image_size
-    return [k for k in range(len(episode)) if is_usable(episode.slot(k), settings, *size)]
+    reasons = (why_unusable(episode.slot(k), settings, *size) for k in range(len(episode)))
+    return [k for k, reason in enumerate(reasons) if reason is None]
 
 
 def headline_slots(
@@ -108,6 +117,10 @@ def has_anchor(slot: Slot, width: int, height: int) -> np.ndarray:
     valid = slot.valid_history[:, 0]
     anchor = to_uvz(np.where(valid[:, None], slot.history[:, 0], 0), width, height)
     return valid & (np.abs(anchor[:, :2]) <= 1).all(axis=1)
+
+
+def _lasts(slot: Slot, steps: int) -> np.ndarray:
+    return slot.valid_future[:, 1:].sum(axis=1) >= steps
 
 
 def future_motion(slot: Slot, width: int, height: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mu0_core.errors import ConfigError, ShapeError
 from mu0_core.model.attention import Rotation, attend, rotate, rotation
@@ -119,7 +120,12 @@ class ExpertLayer(nn.Module):
 
 
 class TraceExpert(nn.Module):
-    """The stack of expert layers, its time embedding and its final norm."""
+    """The stack of expert layers, its time embedding and its final norm.
+
+    ``checkpointing`` recomputes each layer in the backward pass instead of keeping what is inside.
+    """
+
+    checkpointing = False
 
     def __init__(self, config: WorldModelConfig, text: TextConfig, num_vlm_layers: int) -> None:
         super().__init__()
@@ -201,7 +207,11 @@ class TraceExpert(nn.Module):
             joint_mask: from `joint_mask`.
         """
         for index, layer in enumerate(self.layers):
-            x = layer(x, modulation[:, index], index, cache, joint_mask)
+            inputs = (x, modulation[:, index], index, cache, joint_mask)
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(layer, *inputs, use_reentrant=False)
+            else:
+                x = layer(*inputs)
         return x
 
 

@@ -8,12 +8,12 @@ from torch import Tensor
 from mu0_core.model.dinov2 import stored_name
 from mu0_core.model.world_model import WorldModel
 
-_VLM = "model.vlm_with_expert.vlm."
+VLM = "model.vlm_with_expert.vlm."
 _RENAMED = (
     ("backbone.depth_stem.", "model.vlm_with_expert._depth_patch_embedding."),
-    ("backbone.connector.", _VLM + "model.connector.modality_projection."),
-    ("backbone.language.", _VLM + "model.text_model."),
-    ("backbone.lm_head.", _VLM + "lm_head."),
+    ("backbone.connector.", VLM + "model.connector.modality_projection."),
+    ("backbone.language.", VLM + "model.text_model."),
+    ("backbone.lm_head.", VLM + "lm_head."),
     ("expert.time_embedder.", "model.trace_timestep_embedder."),
     ("expert.modulation.", "model.trace_adaln_modulation."),
     ("expert.", "model.vlm_with_expert.lm_expert."),
@@ -32,14 +32,14 @@ _RENAMED = (
 )
 
 # Parts that the embedded profile takes from pretrained packages instead of its own checkpoint.
-PRETRAINED_LANGUAGE = _VLM + "model.text_model."
-PRETRAINED_TOWER = _VLM + "model.vision_model.tower."
-CONNECTOR = _VLM + "model.connector."
+PRETRAINED_LANGUAGE = VLM + "model.text_model."
+PRETRAINED_TOWER = VLM + "model.vision_model.tower."
+CONNECTOR = VLM + "model.connector."
 
 
 def stored_names(model: WorldModel) -> dict[str, str]:
     """Return {name in ``model.state_dict()``: name in a checkpoint} for every tensor."""
-    vision = _VLM + "model.vision_model."
+    vision = VLM + "model.vision_model."
     if model.config.uses_lora:
         vision += "base_model.model."
     rules = (("backbone.vision.", vision), *_RENAMED)

@@ -80,7 +80,7 @@ class WorldModel(nn.Module):
         images: Tensor | ImageFeatures,
         language_tokens: Tensor,
         language_mask: Tensor,
-        depth_images: Tensor | None = None,
+        depth_images: Tensor | ImageFeatures | None = None,
         image_valid: Tensor | None = None,
         depth_valid: Tensor | None = None,
         *,
@@ -93,7 +93,7 @@ class WorldModel(nn.Module):
         Args:
             images: (B, 3, h, w) RGB in [0, 1], square, or what `encode_image` made of them.
             language_tokens: (B, T) ids; ``language_mask`` (B, T) True = real.
-            depth_images: (B, 3, h, w) colour-coded depth in [0, 1]; None costs nothing.
+            depth_images: (B, 3, h, w) colour-coded depth in [0, 1] or encoded; None costs nothing.
             image_valid: (B,) bool; ``depth_valid`` alike.
             with_hidden: also return the output of the last layer (`Prefix.hidden`).
 
@@ -159,10 +159,16 @@ class WorldModel(nn.Module):
                     "this model's point features come from their own tower: "
                     "pass the images themselves"
                 )
-            patch_map = self._dino_map(images)
+            patch_map = self.images_dino_map(images)
         else:
             shared = images if isinstance(images, ImageFeatures) else self.encode_image(images)
             patch_map = shared.patch_map
+        return self.read_map(patch_map, query_uv, point_valid)
+
+    def read_map(
+        self, patch_map: Tensor, query_uv: Tensor, point_valid: Tensor | None = None
+    ) -> Tensor:
+        """Read a (B, C, h, w) map as `point_features` does; returns (B, N, C)."""
         if point_valid is not None:
             query_uv = torch.where(point_valid[..., None], query_uv, 0.0)
         features = sample_map(patch_map, query_uv, self.config.dino_padding)
@@ -303,10 +309,13 @@ class WorldModel(nn.Module):
             images = self.encode_image(images)
         blocks = [(images.tokens, image_valid)]
         if depth_images is not None:
-            blocks.append((self.encode_image(depth_images, depth=True).tokens, depth_valid))
+            if not isinstance(depth_images, ImageFeatures):
+                depth_images = self.encode_image(depth_images, depth=True)
+            blocks.append((depth_images.tokens, depth_valid))
         return blocks
 
-    def _dino_map(self, images: Tensor) -> Tensor:
+    def images_dino_map(self, images: Tensor) -> Tensor:
+        """Return the (B, C, h, w) DINOv2 map of (B, 3, h, w) images in [0, 1]."""
         pixels = (prepare_images(images, self.config.image_size) + 1) / 2
         return self.dino_map(pixels)
 

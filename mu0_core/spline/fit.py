@@ -17,8 +17,9 @@ def fit_control_points(
     ridge: float = 0.2,
     ridge_order: int = 1,
     clip: float | None = 1.5,
+    knots: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit released splines to displacements from an anchor.
+    """Fit cubic splines to displacements from an anchor.
 
     Rows: the anchor (zero at parameter 0), each valid step k at (k + 1) / H, and ``ridge`` times
     the differences of neighbouring control points with zero target.
@@ -30,19 +31,23 @@ def fit_control_points(
         ridge: weight of the difference penalty.
         ridge_order: order of the differences, 1 or 2.
         clip: largest magnitude of a control point, or None.
+        knots: (D + 4,) over 0..1; the released ones if None.
 
     Returns:
         control points (N, D, 3), zero where not fitted, and (N,) bool: at least D valid steps.
 
     Raises:
-        ShapeError: shapes disagree or the order is not 1 or 2.
+        ShapeError: shapes disagree, or the order is not 1 or 2.
     """
     points, horizon = valid.shape
     if steps.shape != (points, horizon, 3):
         raise ShapeError(f"steps {steps.shape} and valid {valid.shape} disagree")
     if ridge_order not in (1, 2):
         raise ShapeError(f"ridge_order {ridge_order}: expected 1 or 2")
-    basis = design_matrix(bezier_knots(n_ctrl), DEGREE, np.arange(horizon + 1) / horizon)
+    knots = bezier_knots(n_ctrl) if knots is None else knots
+    if len(knots) != n_ctrl + DEGREE + 1:
+        raise ShapeError(f"{len(knots)} knots; {n_ctrl} control points need {n_ctrl + DEGREE + 1}")
+    basis = design_matrix(knots, DEGREE, np.arange(horizon + 1) / horizon)
     penalty = ridge * np.diff(np.eye(n_ctrl), n=ridge_order, axis=0)
     weights = np.concatenate([np.ones((points, 1)), valid], axis=1)
     known = np.where(valid[..., None], steps, 0.0)

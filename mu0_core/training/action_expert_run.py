@@ -36,7 +36,8 @@ from mu0_core.training.schedule import Budget
 from mu0_core.training.slots import SlotSettings, TrainingSlots
 from mu0_core.training.trace_fit import TraceFit
 from mu0_core.training.train_state import Progress
-from mu0_core.training.world_model_run import WORK, Watcher, load_embedded, prepare_slots
+from mu0_core.training.watcher import Watcher
+from mu0_core.training.world_model_run import WORK, load_embedded, prepare_slots
 
 
 @dataclass(frozen=True, slots=True)

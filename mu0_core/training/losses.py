@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training objective of the world model (μ0 paper): flow matching, end of motion, rigidity.
 
-Noise and flow time are arguments, so that a loss is a pure function of its inputs.
+Noise and flow time are arguments, so that a loss is a pure function of its inputs. Its terms are
+means; what they are divided by may be given, so that the parts of a batch that was split add up to
+the loss of the whole batch.
 """
 
 from __future__ import annotations
@@ -47,6 +49,31 @@ class TrainingBatch:
 
 
 @dataclass(frozen=True)
+class LossCounts:
+    """What the terms are divided by, as scalars; sums over the parts of a split batch.
+
+    Attributes:
+        points: of flow matching: real points with a target.
+        steps: of the end of motion: steps of real points.
+        clusters: of rigidity: rigid bodies with at least two such points.
+    """
+
+    points: Tensor
+    steps: Tensor
+    clusters: Tensor
+
+    @classmethod
+    def of(cls, batch: TrainingBatch) -> LossCounts:
+        """Count a batch."""
+        counted = batch.point_valid & batch.target_valid
+        clusters = counted.new_zeros((), dtype=torch.long)
+        if batch.cluster_ids is not None:
+            clusters = clusters + len(_bodies(_pairs(batch.cluster_ids, counted))[1])
+        steps = batch.point_valid.sum() * batch.future_valid.shape[-1]
+        return cls(counted.sum(), steps, clusters)
+
+
+@dataclass(frozen=True)
 class LossTerms:
     """Scalars, before weighting except ``total``; and the outputs they were computed from."""
 
@@ -59,13 +86,18 @@ class LossTerms:
 
 
 def training_loss(
-    model: WorldModel, batch: TrainingBatch, noise: Tensor, time: Tensor
+    model: WorldModel,
+    batch: TrainingBatch,
+    noise: Tensor,
+    time: Tensor,
+    counts: LossCounts | None = None,
 ) -> LossTerms:
     """Return FM + done_loss_weight · done + rigidity_loss_weight · rigidity.
 
     Args:
         noise: (B, N, D, 3) standard normal ε.
         time: (B,) flow time, 1 = noise.
+        counts: denominators of the whole batch when ``batch`` is a part of it; its own if None.
 
     Raises:
         ShapeError: ``noise`` does not match the targets.
@@ -87,35 +119,48 @@ def training_loss(
         history_valid=batch.history_valid,
     )
     velocity = flow.velocity[:, 0]
+    counts = counts or LossCounts.of(batch)
     counted = batch.point_valid & batch.target_valid
-    fm = flow_matching_loss(velocity, noise - batch.control_points, counted)
+    fm = flow_matching_loss(velocity, noise - batch.control_points, counted, counts.points)
     zero = fm.new_zeros(())
     done_logits, done = None, zero
     if flow.done_logits is not None:
         done_logits = flow.done_logits[:, 0]
-        done = done_loss(done_logits, batch.future_valid, batch.point_valid)
+        done = done_loss(done_logits, batch.future_valid, batch.point_valid, counts.steps)
     rigidity = zero
     if model.config.rigidity_loss_weight > 0 and batch.cluster_ids is not None:
-        rigidity = rigidity_loss(state - t * velocity, batch.cluster_ids, counted)
+        estimate = state - t * velocity
+        rigidity = rigidity_loss(estimate, batch.cluster_ids, counted, counts.clusters)
     total = fm + model.config.done_loss_weight * done
     total = total + model.config.rigidity_loss_weight * rigidity
     return LossTerms(total, fm, done, rigidity, velocity, done_logits)
 
 
-def flow_matching_loss(velocity: Tensor, target: Tensor, counted: Tensor) -> Tensor:
-    """Squared error summed over the D·3 elements of a point, averaged over counted points."""
+def flow_matching_loss(
+    velocity: Tensor, target: Tensor, counted: Tensor, count: Tensor | None = None
+) -> Tensor:
+    """Squared error summed over the D·3 elements of a point, averaged over counted points.
+
+    ``count`` replaces their number, here and in the other terms.
+    """
     error = (velocity - target).square().sum(dim=(2, 3))
-    return torch.where(counted, error, 0.0).sum() / counted.sum().clamp(min=1)
+    count = counted.sum() if count is None else count
+    return torch.where(counted, error, 0.0).sum() / count.clamp(min=1)
 
 
-def done_loss(logits: Tensor, future_valid: Tensor, point_valid: Tensor) -> Tensor:
+def done_loss(
+    logits: Tensor, future_valid: Tensor, point_valid: Tensor, count: Tensor | None = None
+) -> Tensor:
     """Binary cross entropy of (B, N, H) logits, averaged over real points and steps."""
     error = F.binary_cross_entropy_with_logits(logits, future_valid.float(), reduction="none")
     error = torch.where(point_valid[..., None], error, 0.0)
-    return error.sum() / (point_valid.sum() * logits.shape[-1]).clamp(min=1)
+    count = point_valid.sum() * logits.shape[-1] if count is None else count
+    return error.sum() / count.clamp(min=1)
 
 
-def rigidity_loss(control_points: Tensor, cluster_ids: Tensor, counted: Tensor) -> Tensor:
+def rigidity_loss(
+    control_points: Tensor, cluster_ids: Tensor, counted: Tensor, count: Tensor | None = None
+) -> Tensor:
     """Penalise distances within a rigid body that change along the trace.
 
     Per pair of counted points of one cluster: population variance over the D control points of
@@ -125,16 +170,30 @@ def rigidity_loss(control_points: Tensor, cluster_ids: Tensor, counted: Tensor) 
         control_points: (B, N, D, 3) estimate, scaled deltas.
         cluster_ids: (B, N) int, negative = no cluster.
         counted: (B, N) bool.
+        count: number of clusters with a pair, if not that of this batch.
     """
+    pairs = _pairs(cluster_ids, counted)
+    if not len(pairs[0]):
+        return control_points.new_zeros(())
+    b, i, j, _ = pairs
+    distance = torch.linalg.vector_norm(control_points[b, i] - control_points[b, j], dim=-1)
+    variance = distance.var(dim=-1, correction=0)
+    cluster, size = _bodies(pairs)
+    total = variance.new_zeros(len(size)).index_add(0, cluster, variance)
+    mean = total / size
+    return mean.mean() if count is None else mean.sum() / count.clamp(min=1)
+
+
+def _pairs(cluster_ids: Tensor, counted: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return observation, two points and cluster id of every pair of one body."""
     member = counted & (cluster_ids >= 0)
     same = (cluster_ids[:, :, None] == cluster_ids[:, None]) & member[:, :, None] & member[:, None]
     b, i, j = same.triu(diagonal=1).nonzero(as_tuple=True)
-    if not len(b):
-        return control_points.new_zeros(())
-    distance = torch.linalg.vector_norm(control_points[b, i] - control_points[b, j], dim=-1)
-    variance = distance.var(dim=-1, correction=0)
-    _, cluster, size = torch.stack([b, cluster_ids[b, i]]).unique(
-        dim=1, return_inverse=True, return_counts=True
-    )
-    total = variance.new_zeros(len(size)).index_add(0, cluster, variance)
-    return (total / size).mean()
+    return b, i, j, cluster_ids[b, i]
+
+
+def _bodies(pairs: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the body of each pair as an index, and the number of pairs of each body."""
+    b, _, _, ids = pairs
+    _, body, size = torch.stack([b, ids]).unique(dim=1, return_inverse=True, return_counts=True)
+    return body, size

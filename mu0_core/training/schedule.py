@@ -36,11 +36,12 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class LearningRate:
-    """Linear warm-up, then a half cosine down to ``floor``."""
+    """Linear warm-up, then a half cosine down to ``floor``; or a constant (``cosine`` False)."""
 
     peak: float = 6e-4
     warmup_steps: int = 150
     floor: float = 1e-5
+    cosine: bool = True
 
     def __post_init__(self) -> None:
         if not (self.peak > 0 and self.floor >= 0 and self.warmup_steps >= 1):
@@ -49,4 +50,6 @@ class LearningRate:
     def at(self, step: int, progress: float) -> float:
         """Return the rate of update ``step`` (0 = first) at a progress in 0..1."""
         warm = min(1.0, (step + 1) / self.warmup_steps)
+        if not self.cosine:
+            return self.peak * warm
         return self.peak * warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))) + self.floor

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from mu0_core.atomic_file import replace_file
 from mu0_core.errors import DataError
 from mu0_core.training.averaging import ParameterAverage
+from mu0_core.training.disk import writing
+from mu0_core.training.sharding import fill, like, whole
 
 STATE_FILE = "training_state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -32,6 +34,8 @@ class Progress:
 
     Attributes:
         step: updates made; elapsed_s: seconds trained, over all continuations.
+        update_s: of these, seconds in updates; waiting_s: of those, seconds without data.
+        replaced: samples that could not be loaded; cut: instructions that were cut off.
         skipped: draws left out because loss or gradient was not finite.
         running: smoothed loss terms; metrics: of the last evaluation.
         history: one row per evaluation.
@@ -43,6 +47,20 @@ class Progress:
     running: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    update_s: float = 0.0
+    waiting_s: float = 0.0
+    replaced: int = 0
+    cut: int = 0
+
+    @property
+    def draws(self) -> int:
+        """Batches drawn so far."""
+        return self.step + self.skipped
+
+    @property
+    def waiting_share(self) -> float:
+        """Share of the time of updates that was spent without data."""
+        return self.waiting_s / max(self.update_s, 1e-9)
 
 
 @dataclass
@@ -62,16 +80,29 @@ def save_state(
     folder: Path,
     fingerprint: Mapping[str, object],
     parameters: Mapping[str, nn.Parameter],
-    average: ParameterAverage,
+    average: ParameterAverage | None,
     optimizer: torch.optim.AdamW,
     randomness: Randomness,
     progress: Progress,
+    *,
+    write: bool = True,
 ) -> None:
-    """Write the state of a training; ``fingerprint`` are settings that must not change."""
+    """Write the state of a training; the one before stays when that fails.
+
+    Args:
+        folder: of the state file.
+        fingerprint: settings that must not change.
+        parameters, average, optimizer, randomness, progress: what is kept.
+        write: False in the processes that only take part in gathering sharded tensors.
+
+    Raises:
+        DataError: the file cannot be written, for example because the disk is full.
+    """
     tensors = {"random": randomness.torch.get_state()}
     for name, parameter in parameters.items():
         tensors[f"parameter.{name}"] = parameter.detach()
-        tensors[f"average.{name}"] = average.values[name]
+        if average is not None:
+            tensors[f"average.{name}"] = average.values[name]
         for moment in _MOMENTS:
             if parameter in optimizer.state:
                 tensors[f"{moment}.{name}"] = optimizer.state[parameter][moment]
@@ -80,16 +111,22 @@ def save_state(
         "progress": vars(progress),
         "numpy": randomness.numpy.bit_generator.state,
     }
-    ready = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    state = {"state": json.dumps(header)}
-    replace_file(folder / STATE_FILE, lambda temporary: save_file(ready, temporary, state))
+    ready = {}
+    for name, tensor in tensors.items():
+        full = whole(tensor.detach())
+        if write:
+            ready[name] = full.cpu().contiguous().clone()
+    if write:
+        state = {"state": json.dumps(header)}
+        with writing(folder / STATE_FILE):
+            replace_file(folder / STATE_FILE, lambda temporary: save_file(ready, temporary, state))
 
 
 def load_state(
     folder: Path,
     fingerprint: Mapping[str, object],
     parameters: Mapping[str, nn.Parameter],
-    average: ParameterAverage,
+    average: ParameterAverage | None,
     optimizer: torch.optim.AdamW,
     randomness: Randomness,
 ) -> Progress | None:
@@ -126,15 +163,20 @@ def load_state(
 def _restore(
     tensors: Mapping[str, Tensor],
     parameters: Mapping[str, nn.Parameter],
-    average: ParameterAverage,
+    average: ParameterAverage | None,
     optimizer: torch.optim.AdamW,
     path: Path,
 ) -> None:
     try:
         for name, parameter in parameters.items():
-            parameter.copy_(tensors[f"parameter.{name}"])
-            average.values[name].copy_(tensors[f"average.{name}"])
+            fill(parameter, tensors[f"parameter.{name}"])
+            if average is not None:
+                fill(average.values[name], tensors[f"average.{name}"])
             if f"exp_avg.{name}" in tensors:
-                optimizer.state[parameter] = {m: tensors[f"{m}.{name}"] for m in _MOMENTS}
+                first, second, step = (tensors[f"{moment}.{name}"] for moment in _MOMENTS)
+                first, second = like(parameter, first), like(parameter, second)
+                optimizer.state[parameter] = {
+                    "exp_avg": first, "exp_avg_sq": second, "step": step
+                }  # fmt: skip
     except (KeyError, RuntimeError) as error:
         raise DataError(f"{path} does not fit the model: {error}") from error

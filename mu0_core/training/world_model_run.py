@@ -30,6 +30,7 @@ from mu0_core.training.model_card import Provenance, write_model_card
 from mu0_core.training.schedule import Budget
 from mu0_core.training.slots import SlotSettings, TrainingSlots, build_slots
 from mu0_core.training.train_state import Progress
+from mu0_core.training.watcher import Watcher
 from mu0_core.training.world_model_trainer import (
     WORLD_MODEL_LOOP,
     WorldModelObjective,
@@ -39,19 +40,6 @@ from mu0_core.training.world_model_trainer import (
 
 WORK = "work"
 FROZEN = (PRETRAINED_TOWER, PRETRAINED_LANGUAGE)
-
-
-class Watcher:
-    """What a run tells its caller; does nothing by default, the CLI draws progress bars."""
-
-    def stage(self, text: str) -> None:
-        """Note that a stage begins."""
-
-    def progress(self, done: int, total: int) -> None:
-        """Note how far a stage that counts items is."""
-
-    def step(self, progress: Progress, share: float) -> None:
-        """Note an update and the spent share of the budget."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from mu0_core.data.sampling import (
     draw_rows,
     eligible_rows,
     headline_slots,
-    is_usable,
     to_uvz,
     usable_slots,
+    why_unusable,
 )
 from mu0_core.errors import ConfigError
 
@@ -71,14 +71,14 @@ def test_a_slot_without_a_valid_anchor_is_not_usable():
     slot = make_slot()
     slot.history[:] = -np.inf
     slot.valid_history[:] = False
-    assert not is_usable(slot, SamplingSettings(n_ctrl=None), *SIZE)
+    assert why_unusable(slot, SamplingSettings(n_ctrl=None), *SIZE)
 
 
 def test_a_slot_needs_enough_moving_rows():
     slot = make_slot()
     slot.is_moving[2:] = False
-    assert is_usable(slot, SamplingSettings(n_min=2), *SIZE)
-    assert not is_usable(slot, SamplingSettings(n_min=3), *SIZE)
+    assert why_unusable(slot, SamplingSettings(n_min=2), *SIZE) is None
+    assert why_unusable(slot, SamplingSettings(n_min=3), *SIZE) == "fewer than 3 moving points"
 
 
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 30), st.integers(0, 999))

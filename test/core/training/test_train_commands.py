@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mu0_core.cli import collect, train
-from mu0_core.errors import ConfigError, SimulationError
+from mu0_core.errors import ConfigError, DataError, SimulationError
 from mu0_core.simulation import collection
 from mu0_core.simulation.collection import Outcome
 from mu0_core.training import action_expert_run, world_model_run
@@ -39,14 +39,15 @@ def called(monkeypatch):
     return calls
 
 
-def test_world_model_arguments_reach_the_training(called, capsys):
+def test_world_model_arguments_reach_the_training(called, capsys, snapshots):
     args = parse(
-        train, "world-model", "--data", "d", "--out", "o", "--steps", "5", "--seed", "3",
-        "--batch-size", "7", "--learning-rate", "0.01", "--max-snapshots", "11", "--from", "s",
+        train, "world-model", "--data", str(snapshots), "--out", "o", "--steps", "5",
+        "--seed", "3", "--batch-size", "7", "--learning-rate", "0.01", "--max-snapshots", "11",
+        "--from", "s",
     )  # fmt: skip
     assert train.run(args) == 0
     data, out, settings, origin, (_, start) = called["world-model"]
-    assert (data, out, start) == (Path("d"), Path("o"), Path("s"))
+    assert (data, out, start) == (snapshots, Path("o"), Path("s"))
     assert (settings.budget.steps, settings.budget.minutes) == (5, None)
     assert (settings.loop.seed, settings.batch.batch_size, settings.features.max_snapshots) == (
         3,
@@ -75,15 +76,28 @@ def test_action_expert_arguments_reach_the_training(called, flag):
         (["world-model", "--steps", "1", "--no-traces"], "--no-traces"),
         (["world-model", "--steps", "1", "--world-model", "w"], "--world-model"),
         (["action-expert", "--steps", "1", "--max-snapshots", "3"], "--max-snapshots"),
+        (["action-expert", "--config", "f"], "--config does not apply to action-expert"),
+        (["action-expert", "--steps", "1", "--lora", "4"], "--lora does not apply"),
+        (["world-model", "--steps", "1", "--lora", "4"], "--lora needs episodes, .* snapshots"),
         (["world-model", "--steps", "1", "--threads", "0"], "--threads 0"),
         (["world-model", "--steps", "0"], "positive"),
         (["world-model", "--minutes", "-1"], "positive"),
         (["world-model", "--steps", "1", "--batch-size", "0"], "start at 1"),
     ],
 )
-def test_what_makes_no_sense_is_refused(called, words, message):
+def test_what_makes_no_sense_is_refused(called, words, message, snapshots):
     with pytest.raises(ConfigError, match=message):
-        train.run(parse(train, *words, "--data", "d", "--out", "o"))
+        train.run(parse(train, *words, "--data", str(snapshots), "--out", "o"))
+    assert not called
+
+
+def test_data_is_needed_and_must_be_of_one_kind(called, tmp_path):
+    with pytest.raises(ConfigError, match="--data is missing"):
+        train.run(parse(train, "world-model", "--out", "o", "--steps", "1"))
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(DataError, match="holds neither snapshots of mu0 collect .* nor epi"):
+            words = ["world-model", "--data", str(folder), "--out", "o", "--steps", "1"]
+            train.run(parse(train, *words))
     assert not called
 
 

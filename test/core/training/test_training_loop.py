@@ -150,3 +150,44 @@ def test_the_average_follows_and_leaves_the_model_alone():
     with average.applied():
         assert torch.equal(parameter, average.values["p"])
     assert torch.equal(parameter, torch.ones(3))
+
+
+def test_without_averaging_the_last_parameters_are_evaluated_and_resumed(tmp_path):
+    whole, broken, continued = Regression(), Regression(), Regression()
+    seen = []
+
+    def look(progress):
+        seen.append((progress.step, progress.metrics == whole.evaluate()))
+
+    train(whole, SETTINGS, Budget(steps=9), tmp_path / "a", averaging=False, on_evaluation=look)
+    assert seen == [(4, True), (8, True), (9, True)]
+    with pytest.raises(Interrupted):
+        train(
+            broken, SETTINGS, Budget(steps=9), tmp_path / "b", None, interrupt_after(5),
+            averaging=False,
+        )  # fmt: skip
+    train(continued, SETTINGS, Budget(steps=9), tmp_path / "b", averaging=False)
+    for name, parameter in whole.parameters.items():
+        assert torch.equal(parameter, continued.parameters[name]), name
+    assert not any(k.startswith("average.") for k in load_file(tmp_path / "a" / STATE_FILE))
+
+
+def test_a_constant_rate_only_warms_up():
+    rate = LearningRate(peak=0.2, warmup_steps=4, floor=0.0, cosine=False)
+    assert [rate.at(step, 0.9) for step in (0, 3, 50)] == pytest.approx([0.05, 0.2, 0.2])
+    assert LearningRate(peak=0.2, warmup_steps=1, cosine=False).at(0, 0) == 0.2
+
+
+def test_states_from_before_a_setting_existed_still_fit():
+    """New fields at their default stand in no fingerprint."""
+    known = SETTINGS.fingerprint()
+    assert "eps" not in known and "cosine" not in known["learning_rate"]
+    assert replace(SETTINGS, eps=1e-6).fingerprint()["eps"] == 1e-6
+    constant = replace(SETTINGS, learning_rate=LearningRate(cosine=False))
+    assert constant.fingerprint()["learning_rate"]["cosine"] is False
+
+
+@pytest.mark.parametrize("wrong", [{"eps": 0.0}, {"betas": (0.9, 1.0)}, {"clip_norm": 0.0}])
+def test_an_optimiser_that_cannot_work_is_refused(wrong):
+    with pytest.raises(ConfigError):
+        replace(SETTINGS, **wrong)

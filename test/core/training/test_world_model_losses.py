@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from itertools import combinations
 
 import pytest
 import torch
 
 from mu0_core.training.flow_sampling import draw_history_valid, draw_time
-from mu0_core.training.losses import done_loss, flow_matching_loss, rigidity_loss
+from mu0_core.training.losses import (
+    LossCounts,
+    TrainingBatch,
+    done_loss,
+    flow_matching_loss,
+    rigidity_loss,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +106,60 @@ def test_history_is_dropped_as_often_as_asked():
     assert (~keep.any(dim=1)).float().mean().item() == pytest.approx(0.5, abs=0.03)
     assert draw_history_valid(3, 4, 0.0, 0.0).all()
     assert not draw_history_valid(3, 4, 1.0, 0.0).any()
+
+
+def random_batch(sizes, points=6, steps=4):
+    """A batch of observations whose numbers of real points are ``sizes``."""
+    count = len(sizes)
+    valid = torch.arange(points) < torch.tensor(sizes)[:, None]
+    return TrainingBatch(
+        prefix=None,
+        features=None,
+        query=torch.zeros(count, points, 3),
+        point_valid=valid,
+        control_points=torch.randn(count, points, 5, 3),
+        target_valid=torch.rand(count, points) < 0.7,
+        future_valid=torch.rand(count, points, steps) < 0.5,
+        cluster_ids=torch.randint(-1, 3, (count, points)),
+    )
+
+
+def term_sums(batch, velocity, logits, counts):
+    counted = batch.point_valid & batch.target_valid
+    return torch.stack(
+        [
+            flow_matching_loss(velocity, batch.control_points, counted, counts.points),
+            done_loss(logits, batch.future_valid, batch.point_valid, counts.steps),
+            rigidity_loss(velocity, batch.cluster_ids, counted, counts.clusters),
+        ]
+    )
+
+
+@pytest.mark.parametrize("cut", [1, 2, 4])
+def test_the_parts_of_a_split_batch_add_up_to_the_whole(cut):
+    sizes = [6, 1, 3, 0, 5]
+    whole = random_batch(sizes)
+    velocity, logits = torch.randn(5, 6, 5, 3), torch.randn(5, 6, 4)
+    parts = [
+        replace(whole, **{
+            f.name: getattr(whole, f.name)[rows]
+            for f in fields(whole) if isinstance(getattr(whole, f.name), torch.Tensor)
+        })
+        for rows in (slice(cut), slice(cut, None))
+    ]  # fmt: skip
+    each = [LossCounts.of(part) for part in parts]
+    counts = LossCounts(*(sum(getattr(c, f.name) for c in each) for f in fields(LossCounts)))
+    own = LossCounts.of(whole)
+    assert (counts.points, counts.steps, counts.clusters) == (
+        own.points, own.steps, own.clusters,
+    )  # fmt: skip
+    assert counts.clusters > 1 and counts.points > 1
+    summed = term_sums(parts[0], velocity[:cut], logits[:cut], counts) + term_sums(
+        parts[1], velocity[cut:], logits[cut:], counts
+    )
+    torch.testing.assert_close(summed, term_sums(whole, velocity, logits, own))
+
+
+def test_counts_of_a_batch_without_anything_are_zero():
+    counts = LossCounts.of(random_batch([0, 0]))
+    assert (int(counts.points), int(counts.steps), int(counts.clusters)) == (0, 0, 0)
