@@ -77,7 +77,7 @@ def test_visible_points_are_shown_by_the_pictures_and_hidden_ones_are_behind_som
 ):
     _, _, tracks = points
     uvz = seen_by_camera(truth, tracks.base_m)
-    checked = 0
+    checked = covered = wrong = 0
     for frame in range(0, len(truth), 5):
         inside = ((uvz[:, frame, :2] > 0) & (uvz[:, frame, :2] < [239, 179])).all(axis=1)
         column, row = np.rint(uvz[inside, frame, :2]).astype(int).T
@@ -87,10 +87,12 @@ def test_visible_points_are_shown_by_the_pictures_and_hidden_ones_are_behind_som
         seen = tracks.visible[inside, frame]
         assert shown[seen].mean() > 0.97  # the rest is beside an edge, a pixel away
         assert nearer[seen & shown].mean() < 0.01
-        assert seen[~shown & nearer].mean() < 0.1
+        covered += (~shown & nearer).sum()
+        wrong += seen[~shown & nearer].sum()
         checked += (~seen & nearer).sum()
         assert not tracks.visible[(uvz[:, frame, :2] < -0.5).any(axis=1), frame].any()
     assert checked > 20  # something was hidden
+    assert wrong < 0.1 * covered
 
 
 def test_a_face_that_turns_away_or_is_covered_is_not_visible(truth):

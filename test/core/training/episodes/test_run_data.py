@@ -181,3 +181,27 @@ def test_instructions_that_are_cut_off_are_counted(settings, tmp_path, run, chan
     progress, _ = run(settings, tmp_path)
     assert progress.cut == 8  # every prompt has more bytes
     assert "instructions cut off | 8 |" in (tmp_path / "MODEL_CARD.md").read_text()
+
+
+def test_timed_targets_and_uniform_splines_are_trained_when_asked_for(
+    copy, settings, tmp_path, run, changed
+):
+    folder, timed = copy
+    for samples in (episode / "samples" for episode in folder.iterdir()):
+        for name in ("traj", "traj_history", "valid_steps", "valid_steps_history"):
+            array = np.load(samples / f"{name}.npy")
+            if name.startswith("traj"):  # in time, everything takes twice as long
+                array = array.astype(np.float32)
+                array = (array[:, :1] + (array - array[:, :1]) / 2).astype(np.float16)
+            np.save(samples / f"raw_{name}.npy", array)
+    timed = changed(timed, data={"target": "time"}, model={"knots": "uniform"})
+    run(settings, tmp_path / "equal")
+    run(timed, tmp_path / "timed")
+    config = json.loads((tmp_path / "timed/config.json").read_text())
+    assert config["trace_knots"] == "uniform"
+    assert json.loads((tmp_path / "timed/meta.json").read_text())["target"] == "time"
+    equal, slow = (
+        Normalizer.from_file(tmp_path / k / "normalizer_stats.json").delta_scale
+        for k in ("equal", "timed")
+    )
+    assert slow[0] == pytest.approx(equal[0] / 2, rel=0.05)
