@@ -27,6 +27,7 @@ def built(settings, **how):
 def checkpoint(settings, tmp_path):
     """A checkpoint of the tiny model, all of whose weights are away from their start."""
     model = built(settings).model
+    torch.manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.02 * torch.randn(parameter.shape))

@@ -39,6 +39,7 @@ def model(settings):
         draw_up(settings), SCALE, settings.model, settings.fine_tune, history=True, depth=True,
         seed=0,
     ).model  # fmt: skip
+    torch.manual_seed(1)
     with torch.no_grad():  # away from the zeros that would hide the image
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape))

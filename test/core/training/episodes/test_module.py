@@ -26,6 +26,7 @@ def module(settings):
     built = build(
         blueprint, SCALE, settings.model, settings.fine_tune, history=True, depth=True, seed=0
     )
+    torch.manual_seed(1)
     with torch.no_grad():  # away from the zeros that gates and adapters start at
         for parameter in built.model.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape))
