@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mu0 collect``: pictures with what the scripted expert would do; continues where it stopped."""
+"""``mu0 collect``: pictures with what the scripted expert would do; continues where it stopped.
+
+Snapshots, which the embedded models are trained on, or episodes of the released format.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,16 +21,24 @@ from tqdm import tqdm
 
 from mu0_core.errors import ConfigError, SimulationError
 from mu0_core.simulation.layout import FIRST_EVALUATION_SEED
+from mu0_core.simulation.unseen import UNSEEN
 
 if TYPE_CHECKING:
     from mu0_core.simulation.collection import Outcome
 
+FORMATS = ("snapshots", "episodes")
 _maker = None  # one per worker process: building the scene and its tables takes seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``mu0 collect``."""
-    parser.add_argument("--out", type=Path, required=True, help="folder of the snapshots")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the data")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="snapshots (default), or episodes in the released format with exact traces",
+    )
     parser.add_argument(
         "--episodes", type=int, required=True, help="number of seeds, a picture each"
     )
@@ -37,20 +49,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"first episode seed; all must be below {FIRST_EVALUATION_SEED} (default: 0)",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    group = parser.add_argument_group("episodes only")
+    group.add_argument("--tasks", nargs="+", metavar="TASK", help="tasks (default: all)")
+    group.add_argument(
+        "--unseen", choices=tuple(UNSEEN), help="scenes unlike those that are trained on"
+    )
+    group.add_argument(
+        "--held-out",
+        action="store_true",
+        help=f"for evaluation: seeds from {FIRST_EVALUATION_SEED} on instead of below",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Collect; return 0 when every seed has a snapshot or a ``.failed`` mark."""
-    from mu0_core.simulation.collection import Outcome, check_training_seeds, is_collected
+    """Collect; return 0 when every seed has its data or a ``.failed`` mark."""
+    from mu0_core.simulation.collection import (
+        Outcome,
+        check_evaluation_seeds,
+        check_training_seeds,
+        is_collected,
+    )
 
     if args.workers < 1:
         raise ConfigError(f"--workers {args.workers} must be at least 1")
-    seeds = check_training_seeds(args.first_seed, args.episodes)
+    if args.format == FORMATS[0] and (args.tasks or args.unseen or args.held_out):
+        raise ConfigError("--tasks, --unseen and --held-out need --format episodes")
+    if args.unseen and not args.held_out:
+        raise ConfigError("--unseen scenes are for evaluation: add --held-out")
+    if args.held_out:
+        seeds = check_evaluation_seeds(args.first_seed, args.episodes)
+    else:
+        seeds = check_training_seeds(args.first_seed, args.episodes)
     missing = [seed for seed in seeds if not is_collected(args.out, seed)]
     counts = Counter({Outcome.PRESENT: len(seeds) - len(missing)})
     os.environ.setdefault("LP_NUM_THREADS", "1")  # software rendering: one thread per worker
     with tqdm(total=len(seeds), initial=counts[Outcome.PRESENT], unit="episode") as bar:
-        for outcome in _outcomes(args.out, missing, args.workers):
+        for outcome in _outcomes(_Job.of(args), missing, args.workers):
             counts[outcome] += 1
             bar.set_postfix(failed=counts[Outcome.FAILED])
             bar.update()
@@ -61,9 +95,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _outcomes(out: Path, seeds: list[int], workers: int) -> Iterator[Outcome]:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What each process makes: snapshots, or episodes of some tasks in some scenes."""
+
+    out: Path
+    episodes: bool
+    tasks: tuple[str, ...] | None
+    unseen: str | None
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> _Job:
+        tasks = tuple(args.tasks) if args.tasks else None
+        return cls(args.out, args.format == FORMATS[1], tasks, args.unseen)
+
+
+def _outcomes(job: _Job, seeds: list[int], workers: int) -> Iterator[Outcome]:
     """Yield the outcome of each seed, in order; a worker that dies ends the collection."""
-    jobs = [(out, seed) for seed in seeds]
+    jobs = [(job, seed) for seed in seeds]
     if workers == 1 or len(jobs) < 2:
         yield from map(_collect, jobs)
         return
@@ -80,15 +129,24 @@ def _outcomes(out: Path, seeds: list[int], workers: int) -> Iterator[Outcome]:
             pool.shutdown(cancel_futures=True)
 
 
-def _collect(job: tuple[Path, int]) -> Outcome:
-    from mu0_core.simulation.collection import collect_seed
+def _collect(job_and_seed: tuple[_Job, int]) -> Outcome:
+    from mu0_core.simulation.collection import collect_episode, collect_seed
+    from mu0_core.simulation.imagined_episode import ImaginedEpisodes, ImaginedSettings
     from mu0_core.simulation.snapshot import SnapshotMaker
     from mu0_core.simulation.world import TableWorld
 
     global _maker
+    job, seed = job_and_seed
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         raise SystemExit("mu0 collect was killed")
-    if _maker is None:
-        _maker = SnapshotMaker(TableWorld())
-    return collect_seed(_maker, *job)
+    if _maker is None or _maker[0] != job:
+        world = TableWorld()
+        if job.episodes:
+            settings = ImaginedSettings(unseen=job.unseen)
+            settings = replace(settings, tasks=job.tasks) if job.tasks else settings
+            _maker = job, ImaginedEpisodes(world, settings)
+        else:
+            _maker = job, SnapshotMaker(world)
+    collect = collect_episode if job.episodes else collect_seed
+    return collect(_maker[1], job.out, seed)

@@ -11,7 +11,9 @@ from mu0_core.data.sample import FrameFeatures, TraceSample
 from mu0_core.errors import DataError
 
 IMAGE = "observation.images.cam_front"
-IMAGE_TOKENS, PATCH_MAP = f"{IMAGE}_tokens", f"{IMAGE}_patch_map"
+IMAGE_TOKENS, PATCH_MAP, KEY_VALUES = (
+    f"{IMAGE}_{name}" for name in ("tokens", "patch_map", "key_values")
+)
 _PER_POINT = (
     "current_kp",
     "traj_future",
@@ -30,7 +32,7 @@ def collate(samples: Sequence[TraceSample]) -> dict[str, np.ndarray | list[str]]
 
     ``task`` holds the instructions, ``key_pad_mask`` (B, N) is true for real points, per-point
     arrays are (B, N, ...), images (B, 3, I, I). Depth images and spline targets appear when the
-    samples have them; tokens and patch maps of their frames stand in for the images.
+    samples have them; what was kept of their frames stands in for the images.
 
     Raises:
         DataError: no sample, or only some samples have depth images, features or spline targets.
@@ -43,9 +45,11 @@ def collate(samples: Sequence[TraceSample]) -> dict[str, np.ndarray | list[str]]
         "key_pad_mask": np.arange(most) < np.array([[len(s)] for s in samples]),
     }
     if _all_or_none(samples, "features"):
-        batch[IMAGE_TOKENS] = np.stack([s.features.tokens for s in samples])
-        if _all_or_none([s.features for s in samples], "patch_map"):
-            batch[PATCH_MAP] = np.stack([s.features.patch_map for s in samples])
+        kept = [s.features for s in samples]
+        batch[IMAGE_TOKENS] = np.stack([f.tokens for f in kept])
+        for key, name in ((PATCH_MAP, "patch_map"), (KEY_VALUES, "key_values")):
+            if _all_or_none(kept, name):
+                batch[key] = np.stack([getattr(f, name) for f in kept])
     else:
         batch[IMAGE] = np.stack([s.image for s in samples])
     if _all_or_none(samples, "depth_image"):

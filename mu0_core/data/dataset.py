@@ -44,7 +44,7 @@ class TraceDataset(Dataset):
         seed: int = 0,
         rank: int = 0,
         index: EpisodeIndex | None = None,
-        features: Callable[[Path, int], FrameFeatures] | None = None,
+        features: Callable[[np.ndarray], FrameFeatures] | None = None,
     ) -> None:
         """Index the usable slots; broken episodes are logged and listed in ``rejected``.
 
@@ -56,7 +56,7 @@ class TraceDataset(Dataset):
             augment: colour jitter and depth noise.
             seed: of all draws; rank: also part of them.
             index: of these directories, if it is known already.
-            features: reads those of a frame, which then take the place of its image.
+            features: reads those of an image, which they then take the place of.
 
         Raises:
             DataError: no episode has a usable slot.
@@ -130,7 +130,7 @@ class TraceDataset(Dataset):
             instruction=episode.captions.draw(slot.frame, rng),
             augment=self.augment,
             rng=rng,
-            features=self._features and self._features(directory, slot.frame),
+            features=self._features and self._features(episode.images[slot.frame]),
         )
 
     def open(self, directory: Path) -> EpisodeReader:

@@ -17,10 +17,7 @@ from mu0_core.data.depth_render import render_depth
 from mu0_core.data.episode import EpisodeReader, Slot
 from mu0_core.data.sampling import SamplingSettings, to_uvz
 from mu0_core.errors import ConfigError, DataError
-from mu0_core.spline.basis import bezier_knots, uniform_knots
-from mu0_core.spline.fit import fit_control_points
-
-KNOTS = {"bezier": bezier_knots, "uniform": uniform_knots}
+from mu0_core.spline.curve import CURVES, targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +29,12 @@ class SampleSettings:
         depth_log_range: natural logarithm of metres, from the normaliser file; None = no depth
             image.
         image_size: side of the square images in pixels.
-        sampling: which rows; its ``n_ctrl`` also sizes the spline targets.
+        sampling: which rows; without its ``n_ctrl`` there are no targets.
         ridge: weight of the spline fit's difference penalty.
         ridge_order: order of the penalised differences.
         clip: largest magnitude of a control point, or None.
-        knots: of the spline targets: "bezier" (released) or "uniform" (C2).
+        knots: what the targets are, see `mu0_core.spline.curve`; "bezier" is the released kind.
+        control_points: D of the targets; None = ``sampling.n_ctrl``.
     """
 
     delta_scale: tuple[float, float, float]
@@ -47,6 +45,7 @@ class SampleSettings:
     ridge_order: int = 1
     clip: float | None = 1.5
     knots: str = "bezier"
+    control_points: int | None = None
 
     def __post_init__(self) -> None:
         scale = np.asarray(self.delta_scale, float)
@@ -54,8 +53,8 @@ class SampleSettings:
             raise ConfigError(f"delta_scale {self.delta_scale}: expected three positive numbers")
         if self.image_size < 1:
             raise ConfigError(f"image_size {self.image_size} must be positive")
-        if self.knots not in KNOTS:
-            raise ConfigError(f"knots {self.knots!r}: expected one of {tuple(KNOTS)}")
+        if self.knots not in CURVES:
+            raise ConfigError(f"knots {self.knots!r}: expected one of {CURVES}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +64,13 @@ class FrameFeatures:
     Attributes:
         tokens: (n, d) image tokens.
         patch_map: (C, h, w) that point features are read from, or None.
+        key_values: (L, 2, n, K, c) keys and values of the image tokens in a language model whose
+            sentence comes behind them and changes nothing about them; else None.
     """
 
     tokens: np.ndarray
     patch_map: np.ndarray | None
+    key_values: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +145,19 @@ def build_sample(
     slot = episode.slot(slot_index)
     if not slot.valid_history[rows, 0].all():
         raise DataError(f"{episode.directory}: slot {slot_index} has rows without an anchor")
-    current, future, history = _displacements(slot, rows, episode.image_size)
+    current, future, history = displacements(slot, rows, episode.image_size)
     future /= np.asarray(settings.delta_scale)
     valid = slot.valid_future[rows, 1:]
     control = fitted = None
     if settings.sampling.n_ctrl is not None:
-        control, fitted = fit_control_points(
+        control, fitted = targets(
+            settings.knots,
             future,
             valid,
-            settings.sampling.n_ctrl,
+            settings.control_points or settings.sampling.n_ctrl,
             ridge=settings.ridge,
             ridge_order=settings.ridge_order,
             clip=settings.clip,
-            knots=KNOTS[settings.knots](settings.sampling.n_ctrl),
         )
         control = control.astype(np.float32)
     return TraceSample(
@@ -176,10 +178,19 @@ def build_sample(
     )
 
 
-def _displacements(
+def displacements(
     slot: Slot, rows: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return anchor (N, 3), future (N, H, 3) and oldest-first history (N, h, 3) from it."""
+    """Return anchor (N, 3), future (N, H, 3) and oldest-first history (N, h, 3) from it.
+
+    Args:
+        slot: whose ``rows`` (N,) have an anchor.
+        rows: indices within the slot.
+        size: width and height of the images in pixels.
+
+    Returns:
+        u, v in [-1, 1] and z in metres, float64; 0 where there is no point.
+    """
     current = to_uvz(slot.history[rows, 0].astype(np.float64), *size)
     future = to_uvz(slot.future[rows, 1:].astype(np.float64), *size) - current[:, None]
     history = to_uvz(slot.history[rows, :0:-1].astype(np.float64), *size) - current[:, None]

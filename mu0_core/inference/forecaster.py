@@ -17,9 +17,10 @@ from mu0_core.errors import ConfigError, NonFiniteOutputError, NoQueryPointsErro
 from mu0_core.geometry import camera
 from mu0_core.inference.language import InstructionTokenizer
 from mu0_core.model.noise import seeded_noise
-from mu0_core.model.render import DEGREE, end_phase, trace_knots
+from mu0_core.model.render import DEGREE, end_phase, path_basis, trace_knots
 from mu0_core.model.world_model import TraceSamples, WorldModel
 from mu0_core.spline.basis import design_matrix
+from mu0_core.spline.curve import SPLINES
 from mu0_core.types import QueryPoints, RgbdFrame, TraceForecast
 
 
@@ -54,8 +55,9 @@ class WorldModelForecaster:
         self._scale = np.asarray(model.config.delta_scale)
         steps = model.config.future_len
         self._knots = trace_knots(model.config)
-        self._basis = design_matrix(self._knots, DEGREE, np.arange(steps + 1) / steps)
-        self._fit = np.linalg.pinv(self._basis)
+        self._basis = path_basis(model.config)
+        phases = np.arange(steps + 1) / steps
+        self._fit = np.linalg.pinv(design_matrix(self._knots, DEGREE, phases))
 
     @torch.no_grad()
     def forecast(
@@ -155,7 +157,8 @@ class WorldModelForecaster:
     def _traces(self, control: np.ndarray, uvz: np.ndarray) -> np.ndarray:
         """Render scaled deltas (S, N, D, 3) as absolute u, v, z (S, N, H + 1, 3)."""
         deltas = control * self._scale
-        deltas[..., 0, :] = 0.0  # a trace starts at its query point
+        if self.model.config.trace_knots in SPLINES:
+            deltas[..., 0, :] = 0.0  # a trace starts at its query point
         return np.einsum("hd,sndc->snhc", self._basis, deltas) + uvz[None, :, None]
 
     def _image(self, frame: RgbdFrame) -> torch.Tensor:

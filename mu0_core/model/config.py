@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from mu0_core.errors import ConfigError
+from mu0_core.spline.curve import check_curve
 
 _LOG = logging.getLogger(__name__)
 
+TRACE_HEADS = ("flow", "regression", "grid", "tokens")
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 
 # Written by the released trainer; they describe other models, the optimizer or the data loader,
@@ -101,7 +103,10 @@ class WorldModelConfig:
     query_depth: bool = False  # embed the query's depth beside its pixel
     depth_log_min: float | None = None  # ln metres
     depth_log_max: float | None = None
-    trace_knots: str = "bezier"  # or "uniform"
+    trace_knots: str = "bezier"  # or another kind of `mu0_core.spline.curve`
+    trace_head: str = "flow"  # or a model to compare with, see `mu0_core.model.heads`
+    trace_grid: int = 20  # cells along each side of the picture; "grid" only
+    trace_bins: int = 256  # values of a coordinate; "tokens" only
     legacy_unused_tensors: bool = True  # lm_head and action_time_mlp, stored but never read
 
     def __post_init__(self) -> None:
@@ -196,10 +201,13 @@ def _check(c: WorldModelConfig) -> None:
         "trace_group_horizon",
         f"a divisor of history_len={c.history_len}",
     )
-    one_of("trace_knots", "bezier", "uniform")
+    check_curve(c.trace_knots, c.trace_bspline_n_ctrl, c.future_len)
     if c.trace_knots == "bezier":
         one_of("trace_bspline_n_ctrl", 4, 7, 10)
     require(c.trace_bspline_n_ctrl >= 4, "trace_bspline_n_ctrl", "at least 4 (cubic)")
+    one_of("trace_head", *TRACE_HEADS)
+    require(c.trace_grid > 0, "trace_grid", "a positive integer")
+    require(c.trace_bins > 1, "trace_bins", "at least 2")
     require(
         c.trace_bspline_n_ctrl % c.trace_bspline_ctrl_per_token == 0,
         "trace_bspline_ctrl_per_token",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mu0_core.errors import ConfigError
 from mu0_core.model.backbone_config import BackboneConfig
+from mu0_core.model.build import build_world_model
 from mu0_core.model.checkpoint import load_checkpoint, save_checkpoint, without_prefixes
 from mu0_core.model.config import WorldModelConfig, read_json
 from mu0_core.model.layout import stored_names, stored_state_dict
@@ -68,7 +69,7 @@ def load_world_model(
             verify_manifest(folder, CONFIG, required=require_manifest)
         config = WorldModelConfig.from_json(folder / CONFIG)
     sizes = sizes or read_sizes(folder)
-    model = WorldModel(config, sizes).to(dtype).eval()
+    model = build_world_model(config, sizes).to(dtype).eval()
     tied = {_LM_HEAD} if sizes.tie_word_embeddings else ()
     load_checkpoint(
         model,

@@ -43,6 +43,23 @@ class Prefix:
                     f"prefix {name} of shape {tuple(tensor.shape)}, expected {shape} + (K, c)"
                 )
 
+    @classmethod
+    def from_key_values(cls, stored: Tensor, valid: Tensor | None = None) -> Prefix:
+        """Return the prefix of (B, L, 2, P, K, c) keys and values per layer.
+
+        ``valid`` (B, P) bool is True everywhere if None.
+        """
+        if valid is None:
+            shape = stored.shape[0], stored.shape[3]
+            valid = torch.ones(shape, dtype=torch.bool, device=stored.device)
+        keys, values = (tuple(pair.unbind(1)) for pair in stored.unbind(2))
+        return cls(keys, values, valid, valid.long().cumsum(1) - 1)
+
+    def key_values(self) -> Tensor:
+        """Return keys and values (B, L, 2, P, K, c), which `from_key_values` takes back."""
+        pairs = zip(self.keys, self.values, strict=True)
+        return torch.stack([torch.stack(pair, 1) for pair in pairs], 1)
+
     def __len__(self) -> int:
         """Return the number of tokens, valid or not."""
         return self.valid.shape[1]

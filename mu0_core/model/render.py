@@ -9,22 +9,31 @@ from torch import Tensor
 
 from mu0_core.errors import ShapeError
 from mu0_core.model.config import WorldModelConfig
-from mu0_core.spline.basis import bezier_knots, design_matrix, uniform_knots
+from mu0_core.spline.basis import bezier_knots
+from mu0_core.spline.curve import SPLINES, rendering
 
 DEGREE = 3
+_FITTED_POINTS = 10  # of the splines that stand for traces of models that predict none
 
 
 def trace_knots(config: WorldModelConfig) -> np.ndarray:
-    """Return the clamped cubic knots that the model's control points refer to."""
-    make = bezier_knots if config.trace_knots == "bezier" else uniform_knots
-    return make(config.trace_bspline_n_ctrl)
+    """Return the clamped cubic knots of the model's traces.
+
+    Its control points refer to them if it predicts splines; else splines are fitted to its traces.
+    """
+    if config.trace_knots in SPLINES:
+        return SPLINES[config.trace_knots](config.trace_bspline_n_ctrl)
+    return bezier_knots(_FITTED_POINTS)
 
 
-def trace_basis(config: WorldModelConfig, steps: int | None = None) -> Tensor:
-    """Return the (H, D) basis at the phases 1/H, 2/H, … 1; H defaults to ``future_len``."""
-    steps = steps or config.future_len
-    phases = np.arange(1, steps + 1) / steps
-    return torch.from_numpy(design_matrix(trace_knots(config), DEGREE, phases)).float()
+def path_basis(config: WorldModelConfig) -> np.ndarray:
+    """Return the (H + 1, D) matrix from what the model predicts to steps 0..H of the trace."""
+    return rendering(config.trace_knots, config.trace_bspline_n_ctrl, config.future_len)
+
+
+def trace_basis(config: WorldModelConfig) -> Tensor:
+    """Return the (H, D) part of `path_basis` at the phases 1/H, 2/H, … 1."""
+    return torch.from_numpy(path_basis(config)[1:]).float()
 
 
 def render_traces(control_points: Tensor, basis: Tensor) -> Tensor:

@@ -28,7 +28,8 @@ class SuffixContext:
         future_offset: (B, N, Gf, e) added to every embedded flow state.
         fused: (B, N, e) share of the point features in the fusion layer, or None.
         valid: (B, N, G) bool tokens that others may attend to.
-        groups: (G,) causal group of each token; equal for all future tokens.
+        groups: (G,) causal group of each token; equal for all future tokens of a flow.
+        causal: future tokens are in groups of their own.
     """
 
     history: Tensor | None
@@ -36,6 +37,7 @@ class SuffixContext:
     fused: Tensor | None
     valid: Tensor
     groups: Tensor
+    causal: bool = False
 
 
 class SuffixEmbedding(nn.Module):
@@ -141,7 +143,8 @@ def suffix_mask(context: SuffixContext, samples: int) -> Tensor | None:
     A sample never sees another one. History is causal over its groups and blind to the future;
     future tokens see all valid tokens. None when everything may be seen.
     """
-    if samples == 1 and context.history is None and bool(context.valid.all()):
+    blind = context.history is not None or context.causal
+    if samples == 1 and not blind and bool(context.valid.all()):
         return None
     _, points, size = context.valid.shape
     seen = context.valid.flatten(1).repeat(1, samples)

@@ -20,6 +20,11 @@ CUBE_COLOURS = {
     "blue": (0.12, 0.22, 0.82),
     "yellow": (0.92, 0.80, 0.10),
 }
+UNSEEN_CUBE_COLOURS = {
+    "purple": (0.48, 0.12, 0.62),
+    "orange": (0.93, 0.45, 0.08),
+    "cyan": (0.08, 0.72, 0.78),
+}
 _TABLE_COLOURS = ((0.55, 0.42, 0.30), (0.45, 0.45, 0.47), (0.70, 0.66, 0.60), (0.35, 0.28, 0.24))
 _BOWL_COLOURS = ((0.85, 0.85, 0.88), (0.35, 0.20, 0.12), (0.20, 0.20, 0.22))
 _PLATE_COLOURS = ((0.95, 0.95, 0.95), (0.75, 0.85, 0.95), (0.15, 0.15, 0.17))
@@ -36,7 +41,7 @@ class Layout:
     """One episode's scene. Positions in the base frame; colours are RGB in 0..1.
 
     ``colours[k]`` names the colour of cube k. ``targets`` gives for each task the cube indices it
-    is about (see `tasks`).
+    is about (see `tasks`). ``round_cubes`` puts cylinders of the same size in place of the cubes.
     """
 
     seed: int
@@ -60,6 +65,7 @@ class Layout:
     camera_fovy_deg: float
     start_tip_m: np.ndarray
     targets: dict[str, tuple[int, ...]]
+    round_cubes: bool = False
 
 
 def sample_layout(seed: int) -> Layout:

@@ -8,6 +8,7 @@ world frame is the arm's base frame; the table top is z = 0.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import numpy as np
@@ -30,6 +31,7 @@ PLATE_HALF_HEIGHT_M = 0.005
 BUTTON_TRAVEL_M = 0.010
 BUTTON_HOUSING_M = (0.035, 0.035, 0.012)  # half sizes
 BUTTON_CAP_RADIUS_M = 0.022
+BUTTON_TOP_M = 2 * BUTTON_HOUSING_M[2] + 0.024
 BUTTON_DARK_RGB, BUTTON_LIT_RGB = (0.25, 0.25, 0.25), (1.0, 1.0, 0.8)  # of the housing
 PHYSICS_STEP_S = 0.002
 
@@ -38,10 +40,15 @@ _ARM_STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)
 _FINGER_STIFFNESS, _FINGER_FORCE_N = 600.0, 40.0
 
 
-def build_model(robot: RobotDescription, texture_seed: int | None = None) -> mujoco.MjModel:
+def build_model(
+    robot: RobotDescription,
+    texture_seed: int | None = None,
+    extend: Callable[[mujoco.MjSpec], None] = lambda spec: None,
+) -> mujoco.MjModel:
     """Compile the scene for one arm (500 Hz physics, elliptic friction cones).
 
-    Table and floor are plain without a ``texture_seed``, as in every training picture.
+    Table and floor are plain without a ``texture_seed``, as in every training picture. ``extend``
+    adds further bodies.
     """
     spec = _robot_spec(robot)
     spec.option.timestep = PHYSICS_STEP_S
@@ -106,6 +113,7 @@ def build_model(robot: RobotDescription, texture_seed: int | None = None) -> muj
     if texture_seed is not None:
         _add_texture(spec, "table", 2 * texture_seed, 1)
         _add_texture(spec, "floor", 2 * texture_seed + 1, 4)
+    extend(spec)
     return spec.compile()
 
 
@@ -113,6 +121,8 @@ def dress(model: mujoco.MjModel, layout: Layout) -> None:
     """Give things the sizes and colours of a layout, and put up its lamp and camera."""
     for k, name in enumerate(CUBES):
         half, geom = layout.cube_half_m[k], model.geom(name)
+        round_one, box = mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_BOX
+        model.geom_type[geom.id] = int(round_one if layout.round_cubes else box)
         model.geom_size[geom.id] = half
         model.geom_rbound[geom.id] = half * np.sqrt(3.0)
         model.geom_aabb[geom.id] = (0, 0, 0, half, half, half)

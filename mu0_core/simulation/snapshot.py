@@ -112,7 +112,7 @@ class SnapshotMaker:
         rng = np.random.default_rng([seed, 11])
         world.reset(seed)
         targets = possible_targets(world.layout)
-        task, cubes = _draw_task(rng, targets)
+        task, cubes = draw_task(rng, targets)
         table = draw_state(ShadowTable(world.layout), task, cubes, self.settings, rng)
         joints = self._bodies.joints(table.tip_position_m())
         if np.isnan(joints).any():
@@ -127,7 +127,7 @@ class SnapshotMaker:
         pixel = query.uv_px.astype(int)
         bodies = ids[pixel[:, 1], pixel[:, 0]]
         futures = []
-        for name, about in _sentences(
+        for name, about in draw_sentences(
             rng, task, cubes, targets, table.held, self.settings.futures
         ):
             path, rounds = play(table.copy(), name, about)
@@ -190,16 +190,17 @@ def _disturb(table: ShadowTable, settings: SnapshotSettings, rng: np.random.Gene
     table.place_arm(goal, opening)
 
 
-def _draw_task(
+def draw_task(
     rng: np.random.Generator, targets: dict[str, list[tuple[int, ...]]]
 ) -> tuple[str, tuple[int, ...]]:
-    names = [name for name in TASK_WEIGHTS if targets[name]]
+    """Return a possible task and what it is about; tasks without a target are left out."""
+    names = [name for name in TASK_WEIGHTS if targets.get(name)]
     weights = np.array([TASK_WEIGHTS[name] for name in names])
     name = names[rng.choice(len(names), p=weights / weights.sum())]
     return name, targets[name][rng.integers(len(targets[name]))]
 
 
-def _sentences(
+def draw_sentences(
     rng: np.random.Generator,
     task: str,
     cubes: tuple[int, ...],
@@ -212,7 +213,7 @@ def _sentences(
     for _ in range(20 * count):
         if len(chosen) == count:
             break
-        name, about = _draw_task(rng, targets)
+        name, about = draw_task(rng, targets)
         if held is not None and (name.startswith("pu") or held not in about[:1]):
             continue
         if (name, about) not in chosen:

@@ -81,14 +81,9 @@ class FeatureCache:
         stored = torch.cat([image, torch.from_numpy(self._language[rows])], dim=3).float()
         language = torch.from_numpy(self.language_valid[rows])
         valid = torch.cat([language.new_ones(len(rows), image.shape[3]), language], dim=1)
-        layers = range(stored.shape[1])
-        prefix = Prefix(
-            tuple(stored[:, k, 0] for k in layers),
-            tuple(stored[:, k, 1] for k in layers),
-            valid,
-            valid.long().cumsum(1) - 1,
-        )
-        return prefix, torch.from_numpy(self._features[picture]).float()
+        return Prefix.from_key_values(stored, valid), torch.from_numpy(
+            self._features[picture]
+        ).float()
 
 
 @torch.no_grad()
@@ -151,22 +146,16 @@ def fill_feature_cache(
         query = torch.from_numpy(slots.query[[s[0] for s in chosen[low:high]], :, :2])
         image = encoder.encode_image(images.bfloat16())
         prefix = encoder.encode_image_prefix(image, with_hidden=False)
-        image_kv[low:high] = _stacked(prefix)
+        image_kv[low:high] = prefix.key_values().half().numpy()
         features[low:high] = encoder.point_features(image, query).float().numpy()
         past = prefix.select(torch.from_numpy(picture[rows] - low))
         full = encoder.extend_with_language(past, tokens[rows], valid[rows], with_hidden=False)
-        language_kv[rows] = _stacked(full)[:, :, :, len(prefix) :]
+        language_kv[rows] = full.key_values()[:, :, :, len(prefix) :].half().numpy()
         _mark(folder, int(rows.stop))
         on_progress(int(rows.stop), len(slot))
     for array in (image_kv, language_kv, features):
         array.flush()
     return FeatureCache(folder)
-
-
-def _stacked(prefix: Prefix) -> np.ndarray:
-    """Return keys and values (B, L, 2, P, K, c) in float16."""
-    pairs = zip(prefix.keys, prefix.values, strict=True)
-    return torch.stack([torch.stack(pair, 1) for pair in pairs], 1).half().numpy()
 
 
 def padded_tokens(tokenizer: InstructionTokenizer, sentences: np.ndarray) -> tuple[Tensor, Tensor]:

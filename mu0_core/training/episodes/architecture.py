@@ -17,6 +17,7 @@ from mu0_core.inference.runtime import EMBEDDED
 from mu0_core.model.backbone_config import BackboneConfig
 from mu0_core.model.config import WorldModelConfig, read_json
 from mu0_core.model.loading import CONFIG, read_sizes
+from mu0_core.training.episodes.methods import with_method
 from mu0_core.training.episodes.prompts import (
     Prompts,
     Tokenizer,
@@ -100,6 +101,8 @@ def draw_up(settings: EpisodeTraining) -> Blueprint:
         profile = embedded_profile()
         config, sizes = profile.EMBEDDED_WORLD_MODEL, profile.EMBEDDED_SIZES
     config = _with_losses(_overridden(config, settings.model), settings)
+    if settings.model.method != "mu0":
+        config = with_method(config, settings.model.method)
     if config.depth_lora_dropout:
         raise ConfigError(
             f"depth_lora_dropout {config.depth_lora_dropout}: only 0 (released) can be trained, "
@@ -108,7 +111,7 @@ def draw_up(settings: EpisodeTraining) -> Blueprint:
     if settings.data.depth and not config.use_depth:
         raise ConfigError("data.depth is true, but the model reads no depth images (use_depth)")
     places = [p for p in (folder, start) if p is not None]
-    tokenizer = _tokenizer(config, settings.model.tokenizer, places)
+    tokenizer = backbone_tokenizer(config, settings.model.tokenizer, places)
     prompts = Prompts(tokenizer, config.tokenizer_max_length)
     if start is not None:
         check_drift(start, config, sizes, settings, prompts)
@@ -170,6 +173,8 @@ def _overridden(config: WorldModelConfig, model: ModelSettings) -> WorldModelCon
         "query_depth": model.query_depth,
         "trace_knots": None if model.knots is None else KNOTS[model.knots],
     }
+    if model.point_map is False:
+        changes |= {"use_dino": False, "share_vision_features": False}
     if model.history_len is not None:
         changes["history_len"] = model.history_len
         if config.trace_group_horizon == config.history_len:  # one token holds all of it
@@ -195,7 +200,19 @@ def _with_losses(config: WorldModelConfig, settings: EpisodeTraining) -> WorldMo
     )
 
 
-def _tokenizer(config: WorldModelConfig, named: str | None, places: list[Path]) -> Tokenizer:
+def backbone_tokenizer(
+    config: WorldModelConfig, named: str | None, places: list[Path]
+) -> Tokenizer:
+    """Return the tokenizer of a model's backbone.
+
+    Args:
+        config: of the model.
+        named: folder of the tokenizer, or None = found.
+        places: folders where it may lie.
+
+    Raises:
+        ConfigError: it lies nowhere.
+    """
     if named is not None:
         return folder_tokenizer(Path(named))
     if config.vlm_model_name == TINY:

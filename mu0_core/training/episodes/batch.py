@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from mu0_core.data.collate import IMAGE, IMAGE_TOKENS, PATCH_MAP, collate
+from mu0_core.data.collate import IMAGE, IMAGE_TOKENS, KEY_VALUES, PATCH_MAP, collate
 from mu0_core.data.sample import TraceSample
 from mu0_core.training.episodes.prompts import Prompts
 
@@ -43,8 +43,9 @@ class Observations(_Tensors):
     """B observations, N query points, h history steps, T tokens.
 
     Attributes:
-        images: (B, 3, I, I) in [0, 1]; None when the next two stand in for it.
-        image_tokens: (B, n, d); patch_map: (B, C, h, w), of a frozen tower, float16.
+        images: (B, 3, I, I) in [0, 1]; None when the next ones stand in for it.
+        image_tokens: (B, n, d); patch_map: (B, C, h, w); key_values: (B, L, 2, n, K, c), of a
+            frozen backbone, float16; the last two may be None.
         tokens: (B, T) ids; token_valid: (B, T) bool.
         query: (B, N, 3) u, v in [-1, 1], z in metres.
         point_valid: (B, N) bool, False = padding.
@@ -64,6 +65,7 @@ class Observations(_Tensors):
     depth_kept: Tensor | None = None
     image_tokens: Tensor | None = None
     patch_map: Tensor | None = None
+    key_values: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def observe(
         images=tensors.get(IMAGE),
         image_tokens=tensors.get(IMAGE_TOKENS),
         patch_map=tensors.get(PATCH_MAP),
+        key_values=tensors.get(KEY_VALUES),
         tokens=tokens,
         token_valid=token_valid,
         query=tensors["current_kp"],

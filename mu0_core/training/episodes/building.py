@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mu0_core.errors import ConfigError
 from mu0_core.inference.registry import ASSETS
 from mu0_core.inference.runtime import DEFAULT_WORLD_MODEL
+from mu0_core.model.build import build_world_model
 from mu0_core.model.checkpoint import WEIGHTS, load_exact
 from mu0_core.model.freeze import set_trainable
 from mu0_core.model.layout import PRETRAINED_LANGUAGE, PRETRAINED_TOWER, stored_names
@@ -84,7 +85,7 @@ def build(
             external = embedded_profile().pretrained_parts(config) if blueprint.embedded else None
             net = load_world_model(blueprint.start, config=config, external=external)
         else:
-            net = WorldModel(config, blueprint.sizes)
+            net = build_world_model(config, blueprint.sizes)
             _fill_frozen(net, blueprint, model)
         names = stored_names(net)
         set_trainable(net)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the frozen tower makes of a frame, kept on disk: computed once instead of in every epoch.
+"""What the frozen backbone makes of an image, kept on disk: computed once, not in every epoch.
 
-Image tokens and the map that point features are read from lie in one file per frame, named by the
-weights that made them, the episode and the frame, so that several trainings can share a folder.
-The language model still runs, because its sentence changes. Only without colour changes, which
-would need another file each time; depth images, whose adapters learn, are never kept.
+Image tokens, the map that point features are read from, and, where the sentence comes behind the
+image and cannot change it, the keys and values of the image in the language model lie in one file
+per image. It is named by the weights that made it and the pixels, so that trainings and data sets
+share a folder and equal images a file. Only without colour changes, which would need another file
+each time; depth images, whose adapters learn, are never kept.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import dataclasses
 import hashlib
 import zipfile
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +26,17 @@ from mu0_core.errors import ConfigError, DataError
 from mu0_core.model.world_model import WorldModel
 from mu0_core.training.disk import writing
 from mu0_core.training.episodes.settings import DataSettings
-from mu0_core.training.episodes.sources import fingerprint
 
 _BATCH = 16
 _DECIDES = (
     "vision_tower", "vision_feature_layers", "vision_position_dtype", "resize_imgs_with_padding",
-    "share_vision_features", "scale_embeddings", "image_position", "image_position_scale",
-    "use_dino", "dino_input_size", "dino_num_prefix_tokens",
+    "scale_embeddings", "image_position", "image_position_scale", "dino_input_size",
+    "dino_num_prefix_tokens", "prefix_attention", "rope_theta", "num_vlm_layers",
 )  # fmt: skip
 
 
 class FeatureFolder:
-    """Features of frames in a folder, for one set of weights; also used by loader processes.
+    """Features of images in a folder, for one set of weights; also used by loader processes.
 
     Args:
         folder: of all features.
@@ -47,18 +46,21 @@ class FeatureFolder:
     def __init__(self, folder: Path, backbone: str) -> None:
         self._folder = folder / backbone
 
-    def path(self, directory: Path, frame: int) -> Path:
-        """Return where the features of a frame lie."""
-        return self._folder / _episode_key(directory) / f"{frame:06d}.npz"
+    def path(self, image: np.ndarray) -> Path:
+        """Return where the features of an (h, w, 3) uint8 image lie."""
+        total = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
+        total.update(np.ascontiguousarray(image))
+        name = total.hexdigest()
+        return self._folder / name[:2] / f"{name[2:]}.npz"
 
-    def __call__(self, directory: Path, frame: int) -> FrameFeatures:
-        """Read the features of a frame; raises `DataError` when they are missing or damaged."""
-        path = self.path(directory, frame)
+    def __call__(self, image: np.ndarray) -> FrameFeatures:
+        """Read the features of an image; raises `DataError` when they are missing or damaged."""
+        path = self.path(image)
         try:
             with np.load(path, allow_pickle=False) as file:
-                patch_map = file["patch_map"] if "patch_map" in file else None
-                return FrameFeatures(file["tokens"], patch_map)
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+                arrays = {name: file[name] for name in file.files}
+            return FrameFeatures(arrays.pop("tokens"), arrays.pop("patch_map", None), **arrays)
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise DataError(f"cannot read features {path}: {error}") from error
 
 
@@ -79,16 +81,23 @@ def check_cacheable(data: DataSettings, model: WorldModel) -> None:
 
 
 def backbone_key(model: WorldModel) -> str:
-    """Return a name for everything that decides what the tower makes of an image."""
+    """Return a name for everything that decides what is kept of an image."""
     total = hashlib.sha256()
-    values = dataclasses.asdict(model.config)
-    total.update(str([(name, values[name]) for name in _DECIDES]).encode())
-    parts = ("backbone.vision.", "backbone.connector.", "dino.")
+    values = dataclasses.asdict(model.config) | {"own_map": model.dino is not None}
+    total.update(str([(name, values[name]) for name in (*_DECIDES, "own_map")]).encode())
+    parts = ["backbone.vision.", "backbone.connector.", "dino."]
+    if _keeps_prefix(model):
+        parts.append("backbone.language.")
     for name, tensor in sorted(model.state_dict().items()):
-        if name.startswith(parts) and ".lora_" not in name:
+        if name.startswith(tuple(parts)) and ".lora_" not in name:
             total.update(name.encode())
             total.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return total.hexdigest()[:16]
+
+
+def _keeps_prefix(model: WorldModel) -> bool:
+    config = model.config
+    return config.prefix_attention == "causal" and not config.use_depth
 
 
 @torch.no_grad()
@@ -124,32 +133,31 @@ def fill(
     for done, directory in enumerate(mine, start=1):
         episode = opening.open(directory)
         frames = sorted({int(episode.frame_indices[slot]) for slot in slots[directory]})
-        missing = [k for k in frames if not folder.path(directory, k).is_file()]
+        wanted = {folder.path(episode.images[k]): k for k in frames}
+        missing = [(path, k) for path, k in wanted.items() if not path.is_file()]
         for first in range(0, len(missing), _BATCH):
             chosen = missing[first : first + _BATCH]
-            colours = [square_colour(episode.images[k], model.config.image_size) for k in chosen]
-            for frame, arrays in zip(chosen, _encode(model, np.stack(colours), bfloat16)):
-                path = folder.path(directory, frame)
+            side = model.config.image_size
+            colours = [square_colour(episode.images[k], side) for _, k in chosen]
+            for (path, _), arrays in zip(chosen, _encode(model, np.stack(colours), bfloat16)):
                 with writing(path):
                     save_arrays(path, arrays)
         on_progress(done, len(mine))
 
 
 def _encode(model: WorldModel, images: np.ndarray, bfloat16: bool) -> list[dict[str, np.ndarray]]:
-    """Return tokens and map of each of (B, 3, I, I) images."""
+    """Return what is kept of each of (B, 3, I, I) images."""
     device = next(model.parameters()).device
     shown = torch.from_numpy(images).to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
         image = model.encode_image(shown)
         found = {"tokens": image.tokens}
-        if model.config.share_vision_features:
-            found["patch_map"] = image.patch_map
-        elif model.dino is not None:
+        if model.dino is not None:
             found["patch_map"] = model.images_dino_map(shown)
+        elif model.config.vision_tower == "dinov2":
+            found["patch_map"] = image.patch_map
+        if _keeps_prefix(model):
+            prefix = model.encode_image_prefix(image, with_hidden=False)
+            found["key_values"] = prefix.key_values()
     halves = {name: value.half().cpu().numpy() for name, value in found.items()}
     return [{name: value[k] for name, value in halves.items()} for k in range(len(images))]
-
-
-@lru_cache(maxsize=4096)
-def _episode_key(directory: Path) -> str:
-    return fingerprint([directory])[:16]

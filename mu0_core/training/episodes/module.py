@@ -17,7 +17,8 @@ from mu0_core.model.prefix import Prefix
 from mu0_core.model.world_model import WorldModel
 from mu0_core.training.episodes.batch import EpisodeBatch, Observations
 from mu0_core.training.loop import TOTAL
-from mu0_core.training.losses import LossCounts, TrainingBatch, training_loss
+from mu0_core.training.losses import LossCounts, TrainingBatch
+from mu0_core.training.objectives import OBJECTIVES
 
 
 class TraceTraining(nn.Module):
@@ -67,7 +68,8 @@ class TraceTraining(nn.Module):
     def _losses(self, batch: EpisodeBatch, counts: LossCounts | None) -> dict[str, Tensor]:
         prefix, features = self._encode(batch.seen)
         target = training_batch(batch, prefix, features)
-        terms = training_loss(self.model, target, batch.noise, batch.time, counts)
+        objective = OBJECTIVES[self.model.config.trace_head]
+        terms = objective(self.model, target, batch.noise, batch.time, counts)
         return {
             TOTAL: terms.total,
             "flow_matching": terms.flow_matching,
@@ -97,21 +99,31 @@ class TraceTraining(nn.Module):
             depth = None
             if seen.depth_images is not None:
                 depth = self._encode_depth(seen.depth_images, seen.depth_kept)
-            prefix = self.model.encode_prefix(
-                image,
-                seen.tokens,
-                seen.token_valid,
-                depth,
-                depth_valid=seen.depth_kept,
-                with_hidden=False,
-            )
+            prefix = self._prefix(seen, image, depth)
         points = (seen.query[..., :2], seen.point_valid)
         if seen.images is not None:
             shown = image if self.model.config.share_vision_features else seen.images
             return prefix, self.model.point_features(shown, *points)
-        if seen.patch_map is None:
+        if seen.patch_map is None or self.model.feature_width is None:
             return prefix, None
         return prefix, self.model.read_map(image.patch_map, *points)
+
+    def _prefix(
+        self, seen: Observations, image: ImageFeatures, depth: ImageFeatures | None
+    ) -> Prefix:
+        if seen.key_values is not None and depth is None:
+            past = Prefix.from_key_values(seen.key_values.float())
+            return self.model.extend_with_language(
+                past, seen.tokens, seen.token_valid, with_hidden=False
+            )
+        return self.model.encode_prefix(
+            image,
+            seen.tokens,
+            seen.token_valid,
+            depth,
+            depth_valid=seen.depth_kept,
+            with_hidden=False,
+        )
 
     def _encode_image(self, seen: Observations) -> ImageFeatures:
         if seen.images is not None:

@@ -18,6 +18,7 @@ from mu0_core.data.normalizer import Normalizer
 from mu0_core.data.sampling import SamplingSettings
 from mu0_core.errors import ConfigError, DataError
 from mu0_core.model.config import WorldModelConfig
+from mu0_core.spline.curve import least_steps
 from mu0_core.training.episodes.evaluation import chosen_slots
 from mu0_core.training.episodes.scales import choose_normalizer, measured_normalizer
 from mu0_core.training.episodes.settings import TARGETS, EpisodeTraining
@@ -96,9 +97,8 @@ def prepare(
         shows_depth(settings, config),
         TARGETS[data.target],
     )
-    sampling = SamplingSettings(
-        data.points_min, data.points_max, config.trace_bspline_n_ctrl, data.min_future_motion
-    )
+    least = least_steps(config.trace_knots, config.trace_bspline_n_ctrl)
+    sampling = SamplingSettings(data.points_min, data.points_max, least, data.min_future_motion)
     total = _fingerprint(split, work, main)
     index, others = (
         _kept_index(side, opening, rules, work, f"{name}-{total}", data.workers, watcher)

@@ -12,6 +12,7 @@ from mu0_core.data.augment import AugmentSettings
 from mu0_core.data.episode import Steps
 from mu0_core.data.sampling import HEADLINE_OFFSETS
 from mu0_core.errors import ConfigError
+from mu0_core.training.episodes.methods import METHODS
 from mu0_core.training.flow_time import FlowTime
 
 TARGETS = {"arc_length": Steps.ARC_LENGTH, "time": Steps.TIME}
@@ -104,6 +105,8 @@ class ModelSettings:
         max_tokens: of an instruction; more are cut off and counted.
         knots: "released" or "uniform" (C2).
         query_depth: embed the depth of query points, ``depth_log_range`` in ln metres.
+        point_map: False hides what the tower sees at the query points (ablation).
+        method: "mu0", or a model to compare it with, see `methods`.
     """
 
     architecture: str | None = None
@@ -117,9 +120,12 @@ class ModelSettings:
     knots: str | None = None
     query_depth: bool | None = None
     depth_log_range: tuple[float, float] | None = None
+    point_map: bool | None = None
+    method: str = "mu0"
 
     def __post_init__(self) -> None:
         _one_of("knots", self.knots, (None, *KNOTS))
+        _one_of("method", self.method, METHODS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ class Setup:
             config.image_size,
             sampling,
             knots=config.trace_knots,
+            control_points=config.trace_bspline_n_ctrl,
         )
         return TraceDataset(
             (),

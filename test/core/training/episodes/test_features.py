@@ -109,15 +109,15 @@ def test_other_weights_of_the_tower_have_another_folder(settings, model):
 
 
 def test_missing_and_damaged_files_are_named(index, folder):
-    directory, _ = index.items[0]
-    path = folder.path(directory, 0)
+    episode = Opening().open(index.items[0][0])
+    path = folder.path(episode.images[0])
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(DataError, match=f"cannot read features .*{path.name}"):
-        folder(directory, 0)
+        folder(episode.images[0])
     path.unlink()
     with pytest.raises(DataError, match="cannot read features"):
-        folder(directory, 0)
-    assert folder(directory, 1).tokens.dtype == np.float16
+        folder(episode.images[0])
+    assert folder(episode.images[1]).tokens.dtype == np.float16
 
 
 def test_features_of_changing_images_are_refused(model):
