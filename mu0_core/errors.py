@@ -101,6 +101,10 @@ class NonFiniteOutputError(InferenceError):
     code = "NON_FINITE_OUTPUT"
 
 
+class UnclearTraceError(InferenceError):
+    """Traces show no motion that an arm could make of them; the message says why."""
+
+
 class KinematicsError(Mu0Error):
     """Inverse kinematics found no solution within tolerance and limits."""
 

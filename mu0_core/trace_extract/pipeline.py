@@ -105,7 +105,7 @@ class Pipeline:
                 lambda: self._models.tracker.track(clip.rgb, geometry, keypoints),
             ),
         )
-        return self._finish(clip, geometry, keypoints, raw)
+        return self.finish(clip, geometry, keypoints, raw)
 
     def _geometry(self, clip: Clip, cache: StageCache) -> Geometry:
         """Run stage 1; measured depth stays where it is, everything else is kept."""
@@ -134,10 +134,14 @@ class Pipeline:
         path = CameraPath(found.T_world_camera, found.rmse_m, model.name)
         return Geometry(found.depth_m, lens, path, model.name)
 
-    def _finish(
+    def finish(
         self, clip: Clip, geometry: Geometry, keypoints: Keypoints, raw: Tracks
     ) -> Extraction:
-        """Run the stages behind tracking, which are too fast to be kept."""
+        """Run the stages behind tracking, which are too fast to be kept.
+
+        Raises:
+            DataError: nothing moves, or the tracks cover too little.
+        """
         s = self.settings
         tracks, drops = self._timed("filters", lambda: clean_tracks(raw, geometry, s.filters))
         share = float(coverage(tracks, geometry, s.filters).mean())
