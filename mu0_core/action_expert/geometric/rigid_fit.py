@@ -3,8 +3,8 @@
 
 Weighted Kabsch (Kabsch 1976, by singular values) in rounds: points that the last fit missed by
 far are left out of the next. It starts from the three points whose motion suits most others best
-(least median of squares), so that up to half of the points may go elsewhere. A body with fewer than
-three points, or with all of them on a line, shows no rotation; that is said, not guessed.
+(least median of squares), so that up to half of the points may go elsewhere. A body with fewer
+than three points, or with all of them on a line, shows no rotation; that is said, not guessed.
 """
 
 from __future__ import annotations
