@@ -105,6 +105,7 @@ class WorldModelConfig:
     depth_log_max: float | None = None
     trace_knots: str = "bezier"  # or another kind of `mu0_core.spline.curve`
     trace_head: str = "flow"  # or a model to compare with, see `mu0_core.model.heads`
+    trace_output: str = "velocity"  # of the expert; or "curve": the flow's end, without noise
     trace_grid: int = 20  # cells along each side of the picture; "grid" only
     trace_bins: int = 256  # values of a coordinate; "tokens" only
     legacy_unused_tensors: bool = True  # lm_head and action_time_mlp, stored but never read
@@ -206,6 +207,7 @@ def _check(c: WorldModelConfig) -> None:
         one_of("trace_bspline_n_ctrl", 4, 7, 10)
     require(c.trace_bspline_n_ctrl >= 4, "trace_bspline_n_ctrl", "at least 4 (cubic)")
     one_of("trace_head", *TRACE_HEADS)
+    one_of("trace_output", "velocity", "curve")
     require(c.trace_grid > 0, "trace_grid", "a positive integer")
     require(c.trace_bins > 1, "trace_bins", "at least 2")
     require(

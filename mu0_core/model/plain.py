@@ -55,7 +55,7 @@ def plain_sample(
                     point_valid=point_valid,
                     history_valid=dropped,
                 )
-                flow = model.flow(context, state, model.expert.modulate(time[None]))
+                flow = model.flow(context, state, model.expert.modulate(time[None]), time[None])
                 state = state - flow.velocity / steps
             controls.append(state)
             dones.append(flow.done_logits)

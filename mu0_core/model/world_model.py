@@ -210,10 +210,13 @@ class WorldModel(nn.Module):
             suffix, cache, joint_mask(cache, suffix_mask(suffix, num_samples), tokens)
         )
 
-    def flow(self, context: FlowContext, state: Tensor, modulation: Tensor) -> Flow:
+    def flow(
+        self, context: FlowContext, state: Tensor, modulation: Tensor, time: Tensor | None = None
+    ) -> Flow:
         """Evaluate the velocity at ``state`` (B, S, N, D, 3), S as ``context`` was made for.
 
-        ``modulation`` (B or 1, layers, 6, e) is the expert's at the flow time.
+        ``modulation`` (B or 1, layers, 6, e) is the expert's at the flow ``time`` (B or 1,), which
+        itself is needed where the expert predicts the end of the flow (``trace_output``).
         """
         hidden = self.expert(
             self.suffix(state, context.suffix), modulation, context.cache, context.mask
@@ -221,6 +224,8 @@ class WorldModel(nn.Module):
         hidden = hidden.unflatten(1, (*state.shape[1:3], -1))
         future = self.expert.norm(hidden[..., -self.config.num_future_tokens :, :])
         velocity = _linear_fp32(self.out_future, future).flatten(3).unflatten(3, (-1, 3))
+        if self.config.trace_output == "curve" and time is not None:
+            velocity = (state - velocity) / time[:, None, None, None, None]
         done = None if self.done is None else _linear_fp32(self.done, future.float().mean(dim=3))
         return Flow(velocity, done, hidden)
 
@@ -248,7 +253,7 @@ class WorldModel(nn.Module):
             point_valid=point_valid,
             history_valid=history_valid,
         )
-        return self.flow(context, state[:, None], self.expert.modulate(time))
+        return self.flow(context, state[:, None], self.expert.modulate(time), time)
 
     @torch.no_grad()
     def sample(
@@ -295,10 +300,11 @@ class WorldModel(nn.Module):
             history_valid=history_valid,
             num_samples=num_samples,
         )
-        table = self.expert.modulate(euler_times(steps, query.device))
+        times = euler_times(steps, query.device)
+        table = self.expert.modulate(times)
         state = noise.to(query.device, torch.float32)
         for k in range(steps):
-            flow = self.flow(context, state, table[k : k + 1])
+            flow = self.flow(context, state, table[k : k + 1], times[k : k + 1])
             state = state - flow.velocity / steps
         return TraceSamples(state, flow.done_logits)
 

@@ -121,7 +121,11 @@ def training_loss(
     velocity = flow.velocity[:, 0]
     counts = counts or LossCounts.of(batch)
     counted = batch.point_valid & batch.target_valid
-    fm = flow_matching_loss(velocity, noise - batch.control_points, counted, counts.points)
+    wanted = noise - batch.control_points
+    if model.config.trace_output == "curve":  # what is learned is the curve, at every flow time
+        fm = flow_matching_loss(velocity * t, wanted * t, counted, counts.points)
+    else:
+        fm = flow_matching_loss(velocity, wanted, counted, counts.points)
     zero = fm.new_zeros(())
     done_logits, done = None, zero
     if flow.done_logits is not None:

@@ -25,17 +25,12 @@ class WaypointRegression(WorldModel):
         history_valid: Tensor | None = None,
     ) -> Tensor:
         """Return waypoints (B, N, D, 3) in scaled displacements; arguments as in `sample`."""
-        state = query.new_zeros(*query.shape[:2], self.config.trace_bspline_n_ctrl, 3)
-        return self.velocity(
-            prefix,
-            features,
-            query,
-            state,
-            query.new_ones(len(query)),
-            history,
-            point_valid=point_valid,
-            history_valid=history_valid,
-        ).velocity[:, 0]
+        state = query.new_zeros(len(query), 1, query.shape[1], self.config.trace_bspline_n_ctrl, 3)
+        context = self.context(
+            prefix, features, query, history, point_valid=point_valid, history_valid=history_valid
+        )
+        table = self.expert.modulate(query.new_ones(1))
+        return self.flow(context, state, table).velocity[:, 0]
 
     @torch.no_grad()
     def sample(

@@ -172,6 +172,7 @@ def _overridden(config: WorldModelConfig, model: ModelSettings) -> WorldModelCon
         "tokenizer_max_length": model.max_tokens,
         "query_depth": model.query_depth,
         "trace_knots": None if model.knots is None else KNOTS[model.knots],
+        "trace_output": model.output,
     }
     if model.point_map is False:
         changes |= {"use_dino": False, "share_vision_features": False}

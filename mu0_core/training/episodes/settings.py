@@ -106,6 +106,8 @@ class ModelSettings:
         knots: "released" or "uniform" (C2).
         query_depth: embed the depth of query points, ``depth_log_range`` in ln metres.
         point_map: False hides what the tower sees at the query points (ablation).
+        output: "velocity" (released) or "curve": what the expert predicts of the flow. The second
+            needs not learn to repeat the noise and gets there in fewer updates.
         method: "mu0", or a model to compare it with, see `methods`.
     """
 
@@ -121,11 +123,13 @@ class ModelSettings:
     query_depth: bool | None = None
     depth_log_range: tuple[float, float] | None = None
     point_map: bool | None = None
+    output: str | None = None
     method: str = "mu0"
 
     def __post_init__(self) -> None:
         _one_of("knots", self.knots, (None, *KNOTS))
         _one_of("method", self.method, METHODS)
+        _one_of("output", self.output, (None, "velocity", "curve"))
 
 
 @dataclass(frozen=True, slots=True)

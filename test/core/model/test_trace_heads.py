@@ -144,3 +144,38 @@ def test_the_first_path_is_the_likeliest_and_its_own_condition(forecast, scene):
     path = forecast(model, samples=1)
     words = logits(model, scene, path).argmax(-1)
     torch.testing.assert_close(model.values(words), path)
+
+
+def test_a_curve_is_where_one_euler_step_ends(forecast, scene):
+    model = build("mu0", trace_output="curve")
+    with torch.no_grad():
+        image = model.encode_image(scene.images)
+        prefix = model.encode_prefix(image, scene.tokens, scene.mask)
+        features = model.point_features(image, scene.query[..., :2], scene.point_valid)
+        context = model.context(prefix, features, scene.query, point_valid=scene.point_valid)
+        noise = seeded_noise((1, 2), 1, scene.query.shape[1], 10)
+        one = torch.ones(1)
+        told = model.flow(context, noise, model.expert.modulate(one)).velocity
+    torch.testing.assert_close(forecast(model, samples=1, num_steps=1), told)
+    half = torch.full((1,), 0.5)
+    with torch.no_grad():
+        table = model.expert.modulate(half)
+        curve = model.flow(context, noise, table).velocity
+        velocity = model.flow(context, noise, table, half).velocity
+    torch.testing.assert_close(noise - 0.5 * velocity, curve)
+
+
+def test_a_velocity_is_what_the_expert_says(scene):
+    model = build("mu0")
+    with torch.no_grad():
+        image = model.encode_image(scene.images)
+        prefix = model.encode_prefix(image, scene.tokens, scene.mask)
+        features = model.point_features(image, scene.query[..., :2], scene.point_valid)
+        context = model.context(prefix, features, scene.query, point_valid=scene.point_valid)
+        noise = seeded_noise((1, 2), 1, scene.query.shape[1], 10)
+        half = torch.full((1,), 0.5)
+        table = model.expert.modulate(half)
+        torch.testing.assert_close(
+            model.flow(context, noise, table).velocity,
+            model.flow(context, noise, table, half).velocity,
+        )

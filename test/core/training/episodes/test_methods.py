@@ -130,3 +130,13 @@ def test_equal_images_are_kept_once(causal, episodes, tmp_path, monkeypatch):
     assert folder.path(image) == folder.path(image.copy()) != folder.path(255 - image)
     fill(folder, [index, index], opening, model)
     assert len(list(tmp_path.rglob("*.npz"))) == count == 24
+
+
+def test_a_flow_that_says_its_curve_learns_faster(settings, changed, run, tmp_path):
+    errors = {}
+    for output in ("velocity", "curve"):
+        changed_settings = changed(settings, model={"output": output}, run={"steps": 150})
+        progress, _ = run(changed_settings, tmp_path / output)
+        errors[output] = progress.metrics["ade_uvz"]
+        assert load_world_model(tmp_path / output).config.trace_output == output
+    assert errors["curve"] < errors["velocity"]
