@@ -14,10 +14,12 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
-from mu0_core.errors import ObservationError
+from mu0_core.observation.camera_checks import checked
+from mu0_core.observation.depth_checks import check_depth_scale, check_same_raster
+from mu0_core.observation.rules import CameraRules, RegistrationWatch
 from mu0_core.types import RgbdFrame
 from mu0_ros import qos
-from mu0_ros.conversions.camera import intrinsics_from_info
+from mu0_ros.conversions.camera import model_from_info
 from mu0_ros.conversions.image import depth_m_from_image, rgb_from_image
 from mu0_ros.conversions.stamp import ns_from_stamp
 from mu0_ros.frame_sync import FrameSync
@@ -29,7 +31,7 @@ class CameraStream:
     Args:
         owner: node whose namespace and remappings apply.
         slop_s: largest stamp difference of a colour and a depth image.
-        plausible_depth_m: allowed median of a depth image.
+        rules: what images must keep to, and how depth is corrected.
         on_pair: called in the camera's thread when a new pair is there; must return at once.
     """
 
@@ -37,10 +39,11 @@ class CameraStream:
         self,
         owner: Node,
         slop_s: float,
-        plausible_depth_m: tuple[float, float] = (0.05, 10.0),
+        rules: CameraRules | None = None,
         on_pair: Callable[[], None] = lambda: None,
     ) -> None:
-        self._plausible, self._on_pair = plausible_depth_m, on_pair
+        self._rules, self._on_pair = rules or CameraRules(), on_pair
+        self.registration = RegistrationWatch()
         self._lock = threading.Lock()
         self._pair_ns: int | None = None
         self._arrived_s = time.monotonic()
@@ -111,46 +114,24 @@ class CameraStream:
         """Decode and check the newest pair; None while there is none.
 
         Raises:
-            ObservationError: encoding, size, frame, calibration or depth scale are not usable.
+            ObservationError: encoding, size, frame, calibration, depth scale or registration are
+                not usable.
         """
         with self._lock:
             pair, info = self._sync.newest(), self._info
         if pair is None or info is None:
             return None
         stamp_ns, colour, depth = pair
-        if colour.header.frame_id != depth.header.frame_id:
-            raise ObservationError(
-                f"depth is in frame {depth.header.frame_id!r}, colour in "
-                f"{colour.header.frame_id!r}: register depth to colour"
-            )
         rgb, depth_m = rgb_from_image(colour), depth_m_from_image(depth)
-        camera = intrinsics_from_info(info)
-        sizes = {rgb.shape[:2], depth_m.shape, (camera.height, camera.width)}
-        if len(sizes) != 1:
-            raise ObservationError(
-                f"colour is {rgb.shape[1]}x{rgb.shape[0]}, depth {depth_m.shape[1]}x"
-                f"{depth_m.shape[0]}, camera_info {camera.width}x{camera.height}: they must agree"
-            )
-        frame = RgbdFrame(rgb, depth_m, camera, colour.header.frame_id, stamp_ns)
-        check_depth_scale(frame, self._plausible)
-        return frame
-
-
-def check_depth_scale(frame: RgbdFrame, plausible_m: tuple[float, float]) -> None:
-    """Refuse depth whose median cannot be metres (16UC1 labelled 32FC1, a factor of 1000 off).
-
-    Raises:
-        ObservationError: the median lies outside ``plausible_m``. No depth at all is not judged.
-    """
-    sample = frame.depth_m[::8, ::8]
-    known = sample[sample == sample]
-    if len(known) == 0:
-        return
-    known.partition(len(known) // 2)
-    median = float(known[len(known) // 2])
-    low, high = plausible_m
-    if not low <= median <= high:
-        raise ObservationError(
-            f"median depth is {median:g} m, plausible {low} to {high} m: are the units wrong by "
-            "1000 (millimetres sent as metres)?"
+        camera = checked(model_from_info(info), self._rules.rectified)
+        check_same_raster(
+            (colour.header.frame_id, *rgb.shape[1::-1]),
+            (depth.header.frame_id, *depth_m.shape[1::-1]),
+            camera,
         )
+        depth_m = self._rules.corrected(depth_m)
+        frame = RgbdFrame(rgb, depth_m, camera, colour.header.frame_id, stamp_ns)
+        check_depth_scale(frame, self._rules.plausible_depth_m)
+        if self._rules.check_registration:
+            self.registration.check(frame)
+        return frame

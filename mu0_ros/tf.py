@@ -12,6 +12,7 @@ import importlib.util
 from typing import Any, Protocol
 
 import numpy as np
+import yaml
 from geometry_msgs.msg import TransformStamped
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
@@ -22,6 +23,7 @@ from rclpy.time import Time
 
 from mu0_core.errors import ShapeError, TransformError
 from mu0_core.geometry import se3
+from mu0_core.observation.frame_tree import check_connected
 from mu0_ros import qos
 from mu0_ros.conversions.transform import matrix_from_transform, transform_from_matrix
 
@@ -76,8 +78,17 @@ class Tf2Source:
                 base, camera, Time(nanoseconds=stamp_ns), self._timeout
             )
         except self._errors as error:
+            check_connected(parents_from_yaml(self._buffer.all_frames_as_yaml()), base, camera)
             raise TransformError(f"no transform from {camera!r} to {base!r}: {error}") from error
         return matrix_from_transform(message)
+
+
+def parents_from_yaml(text: str) -> dict[str, str]:
+    """Return child frame -> parent of tf2's ``all_frames_as_yaml``; {} without frames."""
+    frames = yaml.safe_load(text)
+    if not isinstance(frames, dict):
+        return {}
+    return {str(child): str(facts["parent"]) for child, facts in frames.items()}
 
 
 class StaticPose:

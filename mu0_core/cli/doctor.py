@@ -6,21 +6,29 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
+import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mu0_core.errors import Mu0Error
+from mu0_core.errors import ConfigError, Mu0Error
 
 _PACKAGES = ("numpy", "scipy", "torch", "transformers", "safetensors", "mujoco", "imageio", "tqdm")
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
 _SHM_MB = 200
+_START_S = 20.0  # for Python, rclpy and discovery, beside the time that is waited for images
 
 EPILOG = """\
 Every line is ok, MISS (the demo needs it; what repairs it follows) or - (optional).
-Exit code 1 if the demo could not run.
+Exit code 1 if the demo could not run; with --camera, if no forecast could be made from it.
+
+  mu0 doctor --camera
+  mu0 doctor --camera -r color/image_raw:=/camera/color/image_rect_raw \\
+    -r depth/image_raw:=/camera/aligned_depth_to_color/image_raw \\
+    -r color/camera_info:=/camera/color/camera_info
 """
 
 
@@ -36,19 +44,39 @@ class Check:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """Declare the arguments."""
+    parser.add_argument(
+        "--camera", action="store_true",
+        help="look at the camera that runs now, instead of at what is installed",
+    )  # fmt: skip
+    parser.add_argument("--robot", default="fr3", help="whose base frame the camera stands in")
+    parser.add_argument("--namespace", default="/mu0", help="of the topics (/mu0)")
+    parser.add_argument(
+        "-r", action="append", default=[], metavar="FROM:=TO", dest="remap",
+        help="topic of the camera, as for ros2 run",
+    )  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=5.0, help="to wait for images (5)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print all checks; return 1 when the demo could not run."""
-    checks = [check for make in (_python, _models, _weights, _renderer, _ros) for check in make()]
+    """Print all checks; return 1 when one that is needed failed.
+
+    Raises:
+        ConfigError: ``--seconds`` is out of range, or the ROS environment is missing.
+    """
+    if args.camera:
+        checks, what = _camera(args), "forecasts can be made from this camera"
+    else:
+        makers = (_python, _models, _weights, _renderer, _ros)
+        checks, what = [check for make in makers for check in make()], "the demo can run"
     for check in checks:
         mark = "ok  " if check.ok else ("MISS" if check.needed else "-   ")
         print(f"{mark} {check.name:<26} {check.found}")
         if not check.ok and check.repair:
             print(f"     {'':<26} -> {check.repair}")
     broken = [c.name for c in checks if c.needed and not c.ok]
-    print("\nthe demo can run" if not broken else f"\nthe demo cannot run: {', '.join(broken)}")
+    no = what.replace(" can ", " cannot ")
+    print(f"\n{what}" if not broken else f"\n{no}: {', '.join(broken)}")
     return 1 if broken else 0
 
 
@@ -155,4 +183,33 @@ def _ros() -> list[Check]:
         there = importlib.util.find_spec(name) is not None
         found = "installed" if there else f"absent, so {without}"
         checks.append(Check(name, there, found, needed=False))
+    return checks
+
+
+def _camera(args: argparse.Namespace) -> list[Check]:
+    """Ask ``mu0_ros.camera_check`` in a process with the ROS environment."""
+    from mu0_core.cli.processes import NodeProcesses
+    from mu0_core.robot.description import load_robot
+
+    if not 0.5 <= args.seconds <= 60.0:
+        raise ConfigError(f"--seconds {args.seconds} is outside 0.5 to 60")
+    rules = [word for rule in (f"__ns:={args.namespace}", *args.remap) for word in ("-r", rule)]
+    base = load_robot(args.robot).base_frame
+    command = [sys.executable, "-m", "mu0_ros.camera_check", base, str(args.seconds)]
+    limit_s = 2 * args.seconds + _START_S
+    try:
+        done = subprocess.run(
+            [*command, "--ros-args", *rules],
+            env=NodeProcesses().env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit_s,
+        )
+    except subprocess.TimeoutExpired:
+        return [Check("camera check", False, f"no answer within {limit_s:g} s", "try again")]
+    checks = [Check(**json.loads(line)) for line in done.stdout.splitlines() if line[:1] == "{"]
+    if done.returncode or not checks:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        checks.append(Check("camera check", False, last, "source install/setup.bash"))
     return checks

@@ -38,3 +38,9 @@ def pixels_to_uv(uv_px: np.ndarray, width: int, height: int) -> np.ndarray:
 def uv_to_pixels(uv: np.ndarray, width: int, height: int) -> np.ndarray:
     """Return pixels (..., 2) with integer centres of normalised uv (..., 2)."""
     return (np.asarray(uv, dtype=float) + 1.0) / 2.0 * np.array([width, height]) - 0.5
+
+
+def uvz_to_metres(traces_uvz: np.ndarray, camera: CameraIntrinsics) -> np.ndarray:
+    """Return points (..., 3) in the optical frame of (..., 3) u, v in [-1, 1] and z in metres."""
+    pixels = uv_to_pixels(traces_uvz[..., :2], camera.width, camera.height)
+    return unproject(np.concatenate([pixels, traces_uvz[..., 2:]], axis=-1), camera)

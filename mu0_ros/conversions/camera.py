@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from sensor_msgs.msg import CameraInfo
 
+from mu0_core.observation.camera_checks import CameraModel
 from mu0_core.types import CameraIntrinsics
 
 
@@ -16,6 +17,19 @@ def intrinsics_from_info(message: CameraInfo) -> CameraIntrinsics:
     """
     k = message.k
     return CameraIntrinsics(message.width, message.height, k[0], k[4], k[2], k[5])
+
+
+def model_from_info(message: CameraInfo) -> CameraModel:
+    """Return all that the message says about a camera; nothing is checked."""
+    return CameraModel(
+        message.width,
+        message.height,
+        tuple(map(float, message.k)),
+        tuple(map(float, message.d)),
+        message.distortion_model,
+        tuple(map(float, message.p)),
+        (message.binning_x, message.binning_y),
+    )
 
 
 def info_from_intrinsics(camera: CameraIntrinsics) -> CameraInfo:

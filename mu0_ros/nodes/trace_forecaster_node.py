@@ -20,6 +20,7 @@ from rclpy.task import Future
 
 from mu0_core.errors import ObservationError, RequestError, StaleObservationError
 from mu0_core.inference.instruction import checked_instruction
+from mu0_core.observation.rules import CameraRules
 from mu0_core.types import RgbdFrame
 from mu0_ros import backends, qos
 from mu0_ros.camera_stream import CameraStream
@@ -75,6 +76,18 @@ class TraceForecasterParameters:
     max_depth_m: float = parameter(
         10.0, "plausible median of a depth image", unit="m", low=0.0, high=100.0
     )
+    depth_scale: float = parameter(
+        1.0, "true depth = depth_scale * sensor + depth_offset_m", low=1e-4, high=1e4
+    )
+    depth_offset_m: float = parameter(
+        0.0, "see depth_scale; mu0 calibrate depth-scale finds both", unit="m", low=-1.0, high=1.0
+    )
+    rectified: bool = parameter(
+        False, "images are rectified although camera_info has distortion: use its p, not its k"
+    )
+    check_registration: bool = parameter(
+        True, "refuse depth whose edges lie beside those of colour; looked at until it is known"
+    )
 
 
 class TraceForecasterNode(Mu0LifecycleNode):
@@ -110,9 +123,14 @@ class TraceForecasterNode(Mu0LifecycleNode):
         schedule = self.guard("schedule", self._schedule)
         self.create_timer(0.05, schedule, clock=self.steady)
         self._worker = Worker("forecast", lambda error: self._fail("forecast", error))
-        self._camera = CameraStream(
-            self, p.sync_slop_s, (p.min_depth_m, p.max_depth_m), on_pair=schedule
+        rules = CameraRules(
+            (p.min_depth_m, p.max_depth_m),
+            p.depth_scale,
+            p.depth_offset_m,
+            p.rectified,
+            p.check_registration,
         )
+        self._camera = CameraStream(self, p.sync_slop_s, rules, on_pair=schedule)
 
     def teardown(self) -> None:
         """Close camera and worker."""

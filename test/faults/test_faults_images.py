@@ -15,8 +15,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from mu0_core.errors import NoQueryPointsError, ObservationError
 from mu0_core.inference.keypoints import PlaneSelector
 from mu0_core.inference.query_checks import checked_query
+from mu0_core.observation.depth_checks import check_depth_scale
 from mu0_core.types import CameraIntrinsics, RgbdFrame
-from mu0_ros.camera_stream import check_depth_scale
 from mu0_ros.conversions.camera import info_from_intrinsics, intrinsics_from_info
 from mu0_ros.conversions.image import (
     depth_m_from_image,

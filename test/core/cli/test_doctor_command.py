@@ -58,3 +58,21 @@ def test_an_empty_model_folder_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp
     checks = doctor._models()
     assert len(checks) == 2
     assert not any(check.ok for check in checks)
+
+
+def test_a_running_camera_is_asked_instead_of_the_installation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _only(monkeypatch, doctor.Check("arm", False, "none"))
+    found = [doctor.Check("images", True, "pairs"), doctor.Check("camera and depth", True, "1 m")]
+    monkeypatch.setattr(doctor, "_camera", lambda args: list(found))
+    assert main(["doctor", "--camera", "-r", "color/image_raw:=/a"]) == 0
+    assert "forecasts can be made from this camera" in capsys.readouterr().out
+    found.append(doctor.Check("depth on colour", False, "12 px to the right", "align"))
+    assert main(["doctor", "--camera"]) == 1
+    assert "forecasts cannot be made from this camera: depth on colour" in capsys.readouterr().out
+
+
+def test_a_camera_is_not_waited_for_without_end(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--camera", "--seconds", "200"]) == 2
+    assert "--seconds 200.0 is outside 0.5 to 60" in capsys.readouterr().err
