@@ -17,8 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mu0_core.data.cameras import read_intrinsics
 from mu0_core.data.captions import Captions
 from mu0_core.errors import DataError
+from mu0_core.types import CameraIntrinsics
 
 CAPTIONS_FILE = "curated_training_texts.json"
 
@@ -124,6 +126,10 @@ class EpisodeReader:
 
     def __len__(self) -> int:
         return len(self.frame_indices)
+
+    def intrinsics(self) -> list[CameraIntrinsics]:
+        """Read those of every frame, for the stored images; raises `DataError` without them."""
+        return read_intrinsics(self.directory, len(self.images), self.image_size)
 
     def slot(self, index: int) -> Slot:
         """Return the rows of slot ``index``.

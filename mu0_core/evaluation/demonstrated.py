@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mu0_core.errors import KinematicsError
-from mu0_core.evaluation.held_out import to_metres, true_future
 from mu0_core.evaluation.overlay import draw_forecast, draw_paths
+from mu0_core.evaluation.true_future import true_future
 from mu0_core.geometry import camera
 from mu0_core.inference.protocols import QueryPointSelector, TraceForecaster
 from mu0_core.simulation import demonstration
@@ -46,7 +46,7 @@ class Demonstrated:
 
     def average_error_m(self) -> float:
         """Return the mean distance over the points that truly move; NaN if none does."""
-        truth = to_metres(self.true_uvz, self.frame.intrinsics)
+        truth = camera.uvz_to_metres(self.true_uvz, self.frame.intrinsics)
         moving = np.linalg.norm(truth - truth[:, :1], axis=-1).max(axis=1) > MOVING_M
         forecast, last = self.forecast, truth.shape[1] - 1
         basis = design_matrix(forecast.knots, forecast.degree, np.arange(last + 1) / last)

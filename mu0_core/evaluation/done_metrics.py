@@ -25,17 +25,29 @@ def done_errors(
     Raises:
         ShapeError: the shapes disagree.
     """
-    if probability.shape != valid.shape or real.shape != valid.shape[:-1]:
-        raise ShapeError(
-            f"probability {probability.shape}, valid {valid.shape}, real {real.shape} disagree"
-        )
-    predicted, target = (probability >= threshold)[real], valid[real].astype(bool)
-    monotone = np.all(target[:, 1:] <= target[:, :-1], axis=1)
-    wrong = np.abs(end_steps(predicted) - end_steps(target))[monotone]
+    if real.shape != valid.shape[:-1]:
+        raise ShapeError(f"valid {valid.shape} and real {real.shape} disagree")
+    found = done_by_point(probability, valid, threshold)
+    return {name: _mean(values[real]) for name, values in found.items()}
+
+
+def done_by_point(
+    probability: np.ndarray, valid: np.ndarray, threshold: float = 0.5
+) -> dict[str, np.ndarray]:
+    """Return what `done_errors` averages, (..., N); NaN where a point does not count.
+
+    Raises:
+        ShapeError: the shapes disagree.
+    """
+    if probability.shape != valid.shape:
+        raise ShapeError(f"probability {probability.shape}, valid {valid.shape} disagree")
+    predicted, target = probability >= threshold, valid.astype(bool)
+    monotone = np.all(target[..., 1:] <= target[..., :-1], axis=-1)
+    wrong = np.abs(end_steps(predicted) - end_steps(target))
     return {
-        "done_acc": _mean(predicted == target),
-        "done_end_step_mae": _mean(wrong),
-        "done_nonmono_frac": _mean(~monotone),
+        "done_acc": (predicted == target).mean(axis=-1),
+        "done_end_step_mae": np.where(monotone, wrong, np.nan),
+        "done_nonmono_frac": (~monotone).astype(float),
     }
 
 
@@ -45,4 +57,5 @@ def end_steps(valid: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float("nan")
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

@@ -8,6 +8,8 @@ in metres, or x, y, z in metres. The released errors over u, v and z add image u
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mu0_core.errors import DataError, NonFiniteOutputError, ShapeError
@@ -21,26 +23,62 @@ _L1 = {"uvz": "l1_abs", "uv": "l1_uv", "depth": "l1_depth"}
 def path_errors(
     predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return each path error per sample and point, (S, N); NaN where no step is valid.
+    """Return each path error per sample and point, (S, N), over all steps; see `errors_at`."""
+    if predicted.ndim != 4:
+        raise ShapeError(f"predicted {predicted.shape}: expected (S, N, H, c)")
+    return errors_at(predicted, truth, valid, predicted.shape[2:3])[predicted.shape[2]]
+
+
+def errors_at(
+    predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray, horizons: Sequence[int]
+) -> dict[int, dict[str, np.ndarray]]:
+    """Return each path error per sample and point, (S, N), of the first steps of each horizon.
 
     ADE is the mean distance over valid steps, FDE that at the last one; DTW is the least sum over
     monotone alignments of the valid steps divided by their number, Fréchet the least largest.
-    A failed prediction is an error, never left out of a mean.
+    NaN where no step is valid. A failed prediction is an error, never left out of a mean.
 
     Args:
         predicted: (S, N, H, c).
         truth: (N, H, c); ignored where not valid.
         valid: (N, H) bool.
+        horizons: first steps that count, each in 1..H.
 
     Raises:
-        ShapeError: the shapes disagree.
+        ShapeError: the shapes disagree, or a horizon is not in 1..H.
         NonFiniteOutputError: a prediction at a valid step is not finite.
         DataError: the truth at a valid step is not finite.
     """
+    _check(predicted, truth, valid)
+    steps = valid.shape[1]
+    if not all(1 <= h <= steps for h in horizons):
+        raise ShapeError(f"horizon {' '.join(map(str, horizons))}: expected 1..{steps}")
+    left = np.where(valid[..., None], predicted, 0).astype(np.float64)
+    right = np.where(valid[..., None], truth, 0).astype(np.float64)
+    distance = np.linalg.norm(left - right, axis=-1)
+    counts = np.stack([valid[:, :h].sum(axis=1) for h in horizons])
+    order = np.argsort(~valid, axis=1, kind="stable")  # valid steps first, in their order
+    left = np.take_along_axis(left, order[None, :, :, None], axis=2)
+    right = np.take_along_axis(right, order[:, :, None], axis=1)
+    total, largest = _align(left, right, counts)
+    found = {}
+    for k, horizon in enumerate(horizons):
+        count = np.maximum(counts[k], 1)
+        last = np.take_along_axis(order, count[:, None] - 1, axis=1)
+        blank = np.where(counts[k] > 0, 1.0, np.nan)
+        found[horizon] = {
+            "ade": distance[:, :, :horizon].sum(axis=-1) / count * blank,
+            "fde": np.take_along_axis(distance, last[None], axis=2)[..., 0] * blank,
+            "dtw": total[k] / count * blank,
+            "frechet": largest[k] * blank,
+        }
+    return found
+
+
+def _check(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> None:
     if predicted.ndim != 4:
         raise ShapeError(f"predicted {predicted.shape}: expected (S, N, H, c)")
-    samples, points, steps, _ = predicted.shape
-    if truth.shape != predicted.shape[1:] or valid.shape != (points, steps):
+    if truth.shape != predicted.shape[1:] or valid.shape != truth.shape[:2]:
         raise ShapeError(
             f"predicted {predicted.shape}, truth {truth.shape}, valid {valid.shape} disagree"
         )
@@ -48,44 +86,39 @@ def path_errors(
         raise NonFiniteOutputError("a predicted trace holds NaN or infinity at a valid step")
     if not np.isfinite(truth[valid]).all():
         raise DataError("a true trace holds NaN or infinity at a valid step")
-    distance = np.linalg.norm(predicted - truth, axis=-1)
-    counts = valid.sum(axis=1)
-    any_valid = counts > 0
-    safe = np.maximum(counts, 1)
-    ade = np.where(valid, distance, 0).sum(axis=-1) / safe
-    last = steps - 1 - np.argmax(valid[:, ::-1], axis=1)
-    fde = np.take_along_axis(distance, last[None, :, None], axis=2)[..., 0]
-    dtw, frechet = np.full((2, samples, points), np.nan)
-    for count in np.unique(counts[any_valid]):  # points with the same number of steps at once
-        rows = np.flatnonzero(counts == count)
-        order = np.stack([np.flatnonzero(valid[r]) for r in rows])
-        left = np.take_along_axis(predicted[:, rows], order[None, :, :, None], axis=2)
-        right = np.take_along_axis(truth[rows], order[:, :, None], axis=1)
-        left, right = left.astype(np.float64), right.astype(np.float64)
-        cost = np.linalg.norm(left[:, :, :, None] - right[None, :, None], axis=-1)
-        total, largest = _align(cost)
-        dtw[:, rows], frechet[:, rows] = total / count, largest
-    blank = np.where(any_valid, 1.0, np.nan)
-    return {"ade": ade * blank, "fde": fde * blank, "dtw": dtw, "frechet": frechet}
 
 
-def _align(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least sum and the least largest cost of monotone alignments of (..., K, K)."""
-    count = cost.shape[-1]
-    total, largest = np.full((2, *cost.shape), np.inf)
-    for i in range(count):
-        for j in range(count):
-            here = cost[..., i, j]
-            if i == j == 0:
-                total[..., 0, 0] = largest[..., 0, 0] = here
-                continue
-            befores = [
-                (a, b) for a, b in ((i - 1, j), (i, j - 1), (i - 1, j - 1)) if a >= 0 and b >= 0
-            ]
-            total[..., i, j] = here + np.min([total[..., a, b] for a, b in befores], axis=0)
-            way = np.min([largest[..., a, b] for a, b in befores], axis=0)
-            largest[..., i, j] = np.maximum(here, way)
-    return total[..., -1, -1], largest[..., -1, -1]
+def _align(
+    left: np.ndarray, right: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least sum and the least largest distance of monotone alignments.
+
+    All pairs of one diagonal (i + j the same) are worked out at once. The alignment of the first
+    c steps is a part of that of more steps, so that one pass serves all horizons.
+
+    Args:
+        left: (S, N, K, c); right: (N, K, c).
+        counts: (Q, N) first steps that are aligned; the result is (Q, S, N), undefined for 0.
+    """
+    samples, points, steps, _ = left.shape
+    result = np.zeros((2, len(counts), samples, points))
+    # sums and largest ones of the two diagonals before, by i + 1; nothing lies before i = 0
+    before = np.full((2, 2, samples, points, steps + 1), np.inf)
+    for diagonal in range(2 * steps - 1):
+        i = np.arange(max(0, diagonal - steps + 1), min(diagonal, steps - 1) + 1)
+        cost = np.linalg.norm(left[:, :, i] - right[:, diagonal - i], axis=-1)
+        one, two = before  # i + 1 of one is (i, j - 1), i of one is (i - 1, j), i of two both - 1
+        least = np.minimum(np.minimum(one[..., i + 1], one[..., i]), two[..., i])
+        if diagonal == 0:
+            least = np.zeros_like(least)
+        here = np.full_like(one, np.inf)
+        here[0][..., i + 1] = cost + least[0]
+        here[1][..., i + 1] = np.maximum(cost, least[1])
+        if diagonal % 2 == 0:  # it crosses the corner of the first diagonal / 2 + 1 steps
+            ends, rows = np.nonzero(counts == diagonal // 2 + 1)
+            result[:, ends, :, rows] = here[:, :, rows, diagonal // 2 + 1].transpose(2, 0, 1)
+        before = np.stack([here, one])
+    return result[0], result[1]
 
 
 def smoothness(paths: np.ndarray, valid: np.ndarray) -> np.ndarray:

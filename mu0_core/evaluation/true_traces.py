@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from mu0_core.errors import SimulationError
-from mu0_core.evaluation.held_out import HORIZON, to_metres, true_future
+from mu0_core.evaluation.true_future import HORIZON, true_future
+from mu0_core.geometry import camera
 from mu0_core.model.config import WorldModelConfig
 from mu0_core.model.render import DEGREE, trace_knots
 from mu0_core.simulation.shadow_table import ShadowTable, play
 from mu0_core.simulation.snapshot import PathBodies
-from mu0_core.simulation.tasks import TASKS
+from mu0_core.simulation.tasks import NEW_TASKS, TASKS, targets_of
 from mu0_core.simulation.tracks import body_tracks
 from mu0_core.simulation.world import TableWorld
 from mu0_core.training.trace_fit import TraceFit
@@ -55,7 +56,7 @@ class TrueTraceForecaster:
         task = self._task(instruction)
         pixel = query.uv_px.astype(int)
         under = world.render_body_ids()[pixel[:, 1], pixel[:, 0]]
-        path, _ = play(ShadowTable.of_world(world), task, world.layout.targets[task])
+        path, _ = play(ShadowTable.of_world(world), task, targets_of(world.layout, task))
         poses = self._bodies.poses(path, world.body_poses())
         if not np.isfinite(poses).all():
             raise SimulationError(f"the scripted expert cannot reach what {instruction!r} needs")
@@ -63,7 +64,9 @@ class TrueTraceForecaster:
         uvz, num_steps = true_future(tracks, frame.intrinsics)
         start = uvz[:, :1]
         uvz = start + np.einsum("hk,nkc->nhc", self._fit.basis @ self._fit.smooth, uvz - start)
-        control = np.einsum("dh,nhc->ndc", self._fit.exact, to_metres(uvz, frame.intrinsics))
+        control = np.einsum(
+            "dh,nhc->ndc", self._fit.exact, camera.uvz_to_metres(uvz, frame.intrinsics)
+        )
         return TraceForecast(
             control_points=control.astype(np.float32),
             knots=self._knots,
@@ -81,9 +84,9 @@ class TrueTraceForecaster:
 
     def _task(self, instruction: str) -> str:
         for variant in range(3):
-            for name, sentence in self._world.instructions(variant).items():
-                if sentence == instruction:
+            for name in (*TASKS, *NEW_TASKS):
+                if self._world.instruction(name, variant) == instruction:
                     return name
         raise SimulationError(
-            f"{instruction!r} is no sentence of this scene; tasks: {list(TASKS)}"
+            f"{instruction!r} is no sentence of this scene; tasks: {[*TASKS, *NEW_TASKS]}"
         )

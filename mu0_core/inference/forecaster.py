@@ -15,11 +15,13 @@ import torch
 
 from mu0_core.errors import ConfigError, NonFiniteOutputError, NoQueryPointsError, ObservationError
 from mu0_core.geometry import camera
+from mu0_core.inference.calibration import Calibration, sample_spread
 from mu0_core.inference.language import InstructionTokenizer
+from mu0_core.inference.selection import DEFAULT_RULE, fuse, selection_weights
 from mu0_core.model.noise import seeded_noise
 from mu0_core.model.render import DEGREE, end_phase, path_basis, trace_knots
 from mu0_core.model.world_model import TraceSamples, WorldModel
-from mu0_core.spline.basis import design_matrix
+from mu0_core.spline.basis import design_matrix, greville_phases
 from mu0_core.spline.curve import SPLINES
 from mu0_core.types import QueryPoints, RgbdFrame, TraceForecast
 
@@ -34,6 +36,8 @@ class WorldModelForecaster:
         device: where the model lies.
         noise_scale: of the noise that a single sample is made from; less than 1 keeps to what is
             most likely. Several samples get it in full, so that their spread means something.
+        calibration: how one trace is chosen from several samples and what their spread means;
+            None = the most central one, and their standard deviation.
     """
 
     def __init__(
@@ -43,21 +47,28 @@ class WorldModelForecaster:
         model_id: str,
         device: torch.device | str = "cpu",
         noise_scale: float = 1.0,
+        calibration: Calibration | None = None,
     ) -> None:
         if model.config.delta_scale is None:
             raise ConfigError(f"model {model_id}: config.json has no delta_scale")
         if not 0 <= noise_scale <= 1:
             raise ConfigError(f"noise_scale {noise_scale} must be in 0..1")
-        self.model, self.model_id = model, model_id
+        steps = model.config.future_len
+        if calibration is not None and calibration.steps != steps:
+            raise ConfigError(
+                f"model {model_id} forecasts {steps} steps, its calibration is of "
+                f"{calibration.steps}"
+            )
+        self.model, self.model_id, self.calibration = model, model_id, calibration
         self._noise_scale = noise_scale
         self._tokenizer = tokenizer
         self._device = torch.device(device)
         self._scale = np.asarray(model.config.delta_scale)
-        steps = model.config.future_len
         self._knots = trace_knots(model.config)
         self._basis = path_basis(model.config)
         phases = np.arange(steps + 1) / steps
-        self._fit = np.linalg.pinv(design_matrix(self._knots, DEGREE, phases))
+        self._metric_basis = design_matrix(self._knots, DEGREE, phases)
+        self._fit = np.linalg.pinv(self._metric_basis)
 
     @torch.no_grad()
     def forecast(
@@ -73,7 +84,9 @@ class WorldModelForecaster:
         """Forecast the traces of all query points that have depth.
 
         With several samples the most central one is returned and ``spread_m`` is their standard
-        deviation; with one sample the spread is unknown (None).
+        deviation; a calibrated model returns what its rule makes of them, and the spread of a
+        Gaussian that holds the truth as often as was measured. With one sample the spread is
+        unknown (None).
 
         Raises:
             NoQueryPointsError: no query point has depth.
@@ -91,16 +104,18 @@ class WorldModelForecaster:
         samples = self._sample(frame, instruction, uvz, num_samples, seed)
         control = samples.control_points[0].double().cpu().numpy()
         control_m = self._to_metres(control, uvz, frame)
-        chosen = _most_central(control_m)
+        weights = self._weights(control_m)
+        chosen_m = fuse(weights, control_m) + self._correction(control_m)
         valid_until = np.ones(len(query), np.float32)
         if samples.done_logits is not None:
-            valid_until = end_phase(samples.done_logits[0, chosen])
+            logits = samples.done_logits[0].double().cpu().numpy()
+            valid_until = end_phase(torch.from_numpy(fuse(weights, logits)))
         return TraceForecast(
-            control_points=control_m[chosen].astype(np.float32),
+            control_points=chosen_m.astype(np.float32),
             knots=self._knots,
             degree=DEGREE,
             valid_until=valid_until,
-            spread_m=_spread(control_m) if num_samples > 1 else None,
+            spread_m=self._spread(control_m) if num_samples > 1 else None,
             query=query,
             instruction=instruction,
             model_id=self.model_id,
@@ -186,14 +201,35 @@ class WorldModelForecaster:
         )
         return np.einsum("dh,snhc->sndc", self._fit, metres)
 
+    def _weights(self, control_m: np.ndarray) -> np.ndarray:
+        """Return the share (S, N) of each sample in the forecast, of (S, N, D, 3)."""
+        if self.calibration is None:
+            return selection_weights(DEFAULT_RULE, control_m)
+        paths = self._metric_paths(control_m)
+        return selection_weights(self.calibration.rule, paths, self.calibration.learned)
 
-def _most_central(control_m: np.ndarray) -> int:
-    """Return the sample (of S) that is nearest to all others over all points."""
-    flat = control_m.reshape(len(control_m), -1)
-    distance = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
-    return int(np.argmin(distance.sum(axis=1)))
+    def _correction(self, control_m: np.ndarray) -> np.ndarray:
+        """Return what is added to the fused control points (N, D, 3); zeros mostly."""
+        correct = None if self.calibration is None else self.calibration.correction
+        if correct is None or len(control_m) < 2:
+            return np.zeros(control_m.shape[1:])
+        paths = self._metric_paths(control_m)
+        change = correct(paths, control_m[0, :, 0])  # a trace starts at its query point
+        return np.einsum("dh,nhc->ndc", self._fit[:, 1:], change)
 
+    def _spread(self, control_m: np.ndarray) -> np.ndarray:
+        """Return the isotropic standard deviation (N, D) of control points.
 
-def _spread(control_m: np.ndarray) -> np.ndarray:
-    """Return the isotropic standard deviation (N, D) over samples (S, N, D, 3)."""
-    return np.sqrt(control_m.var(axis=0).mean(axis=-1)).astype(np.float32)
+        Calibrated, it is that of the trace at the phase that each control point weighs most on.
+        """
+        if self.calibration is None:
+            return np.sqrt(control_m.var(axis=0).mean(axis=-1)).astype(np.float32)
+        sigma = self.calibration.sigma_m(sample_spread(self._metric_paths(control_m)))
+        steps = sigma.shape[1]
+        places = greville_phases(self._knots, DEGREE) * steps
+        by_point = [np.interp(places, np.arange(1, steps + 1), row) for row in sigma]
+        return np.array(by_point, np.float32)
+
+    def _metric_paths(self, control_m: np.ndarray) -> np.ndarray:
+        """Return (S, N, H, 3) metres at steps 1..H."""
+        return np.einsum("hd,sndc->snhc", self._metric_basis[1:], control_m)

@@ -18,6 +18,11 @@ def models_root() -> Path:
     return Path(os.environ.get("MU0_MODEL_DIR", ASSETS / "models"))
 
 
+def is_model_id(name: str) -> bool:
+    """Say whether a model may have this name."""
+    return bool(_MODEL_ID.fullmatch(name))
+
+
 def model_ids() -> tuple[str, ...]:
     """Return the ids of all models that are there."""
     root = models_root().resolve()
@@ -39,7 +44,7 @@ def model_folder(model_id: str) -> Path:
         UnknownModelError: not an id, not there, or a link that leads out of the registry.
     """
     known = f"known: {', '.join(model_ids()) or 'none'}"
-    if not isinstance(model_id, str) or not _MODEL_ID.fullmatch(model_id):
+    if not isinstance(model_id, str) or not is_model_id(model_id):
         raise UnknownModelError(
             f"{str(model_id)[:80]!r} is not a model id (a-z, digits, '_', '.', '-'); {known}"
         )

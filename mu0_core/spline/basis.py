@@ -68,3 +68,10 @@ def derivative_matrix(
         matrix = weight[:, None] * np.diff(matrix, axis=0)
         knots = knots[1:-1]
     return design_matrix(knots, degree - order, parameters) @ matrix
+
+
+def greville_phases(knots: np.ndarray, degree: int) -> np.ndarray:
+    """Return (D,) in 0..1: where on the curve each control point belongs (means of its knots)."""
+    knots = np.asarray(knots, dtype=np.float64)
+    count = len(knots) - degree - 1
+    return np.array([knots[k + 1 : k + degree + 1].mean() for k in range(count)])

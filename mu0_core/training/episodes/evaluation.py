@@ -9,8 +9,7 @@ its trace is short, and depth is shown as in training.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,15 +17,15 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from mu0_core.data.dataset import TraceDataset
+from mu0_core.data.evaluated_slots import evaluated_slots
 from mu0_core.data.index import EpisodeIndex
 from mu0_core.data.sample import TraceSample
-from mu0_core.errors import DataError
 from mu0_core.evaluation.done_metrics import done_errors
 from mu0_core.evaluation.metrics import summarise
 from mu0_core.model.config import WorldModelConfig
-from mu0_core.model.noise import seeded_noise
-from mu0_core.model.render import render_traces, trace_basis, unnormalise
+from mu0_core.model.render import unnormalise
 from mu0_core.training.episodes.batch import Observations, observe
+from mu0_core.training.episodes.forecasting import sampled_paths
 from mu0_core.training.episodes.prompts import Prompts
 from mu0_core.training.episodes.settings import EvaluationSettings
 from mu0_core.training.episodes.stream import start_worker
@@ -40,21 +39,7 @@ def chosen_slots(index: EpisodeIndex, settings: EvaluationSettings) -> EpisodeIn
     Raises:
         DataError: there is none.
     """
-    by_episode: dict[Path, list[int]] = {}
-    for directory, slot in index.items:
-        by_episode.setdefault(directory, []).append(slot)
-    chosen = []
-    for directory, slots in by_episode.items():
-        places = [k for k in settings.offsets if k < len(slots)] or [len(slots) - 1]
-        chosen += [(directory, slots[k]) for k in places]
-    if not chosen:
-        raise DataError(
-            f"the held-out episodes have no usable slot; broken: {index.rejected or 'none'}; "
-            f"left out: {index.unusable or 'none'}"
-        )
-    limit = settings.batches * settings.batch_size
-    order = np.random.default_rng(0).permutation(len(chosen))[:limit]
-    return replace(index, items=tuple(chosen[k] for k in sorted(order)))
+    return evaluated_slots(index, settings.offsets, settings.batches * settings.batch_size)
 
 
 @dataclass(frozen=True)
@@ -93,7 +78,6 @@ class HeldOutEvaluation:
         self._items = _Items(dataset)
         self._prompts, self._config, self._settings = prompts, config, settings
         self._workers, self._accelerator = workers, accelerator
-        self._basis = trace_basis(config)
 
     def __call__(self, module: nn.Module) -> dict[str, float]:
         """Return the metrics of a `TraceTraining`, distributed or not, in all processes."""
@@ -130,20 +114,13 @@ class HeldOutEvaluation:
         samples = [sample for _, sample in batch]
         seen: Observations
         seen, tensors, _ = observe(samples, self._prompts, self._settings.history)
-        noise = seeded_noise(
-            [item for item, _ in batch],
-            self._settings.samples,
-            seen.query.shape[1],
-            self._config.trace_bspline_n_ctrl,
+        seeds = [item for item, _ in batch]
+        paths, probability = sampled_paths(
+            module, seen, seeds, self._settings.samples, self._config, self._accelerator.device
         )
-        device = self._accelerator.device
-        forecast = module(seen.to(device), noise=noise.to(device))
-        deltas = render_traces(forecast.control_points, self._basis)
-        paths = unnormalise(deltas, seen.query.to(device), self._config.delta_scale).cpu()
         truth = unnormalise(tensors["traj_future"][:, None], seen.query, self._config.delta_scale)
-        probability = torch.full(tensors["valid_future"].shape, torch.nan)
-        if forecast.done_logits is not None:
-            probability = forecast.done_logits[:, 0].sigmoid().cpu()
+        if probability is None:
+            probability = torch.full(tensors["valid_future"].shape, torch.nan)
         return [
             _Result(
                 item,

@@ -11,8 +11,8 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,22 +26,35 @@ _INDICES = ("frame_indices.npy", "offsets.npy", "is_moving.npy")
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Episode folders; no folder is in both."""
+    """Episode folders; none that is trained on is in another list.
+
+    Attributes:
+        train: learned from.
+        held_out: never learned from.
+        groups: name -> held-out episodes that an evaluation looks at separately, whether they are
+            in ``held_out`` or not. A training ignores them.
+    """
 
     train: tuple[Path, ...]
     held_out: tuple[Path, ...]
+    groups: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        both = set(self.train) & set(self.held_out)
-        if both:
-            raise DataError(f"{len(both)} episodes to train on are held out too: {min(both)}")
+        for name, folders in {"": self.held_out, **self.groups}.items():
+            if both := set(self.train) & set(folders):
+                where = f" (group {name!r})" if name else ""
+                raise DataError(
+                    f"{len(both)} episodes to train on are held out too{where}: {min(both)}"
+                )
         for name in _KEYS:
             if not getattr(self, name):
                 raise DataError(f"the split has no {name} episode")
 
     def save(self, path: Path) -> None:
         """Write as a split file with absolute paths."""
-        values = {name: [str(p) for p in getattr(self, name)] for name in _KEYS}
+        values: dict = {name: [str(p) for p in getattr(self, name)] for name in _KEYS}
+        if self.groups:
+            values["groups"] = {k: [str(p) for p in found] for k, found in self.groups.items()}
         text = json.dumps(values, indent=1) + "\n"
         replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
@@ -102,26 +115,41 @@ def split_patterns(patterns: Sequence[str], share: float, seed: int) -> Split:
 def read_split(path: Path) -> Split:
     """Read a split file: ``{"train": [...], "held_out": [...]}``, patterns relative to its folder.
 
+    ``"groups": {NAME: [...]}`` may name held-out episodes besides.
+
     Raises:
         DataError: it is not such a file, or a pattern matches no episode.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        lists = [[str(p) for p in values[name]] for name in _KEYS]
+        lists = {name: _listed(values[name]) for name in _KEYS}
+        groups = {str(k): _listed(v) for k, v in dict(values.get("groups", {})).items()}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f'{path}: expected {{"train": [...], "held_out": [...]}} ({error!r})'
+            f'{path}: expected {{"train": [...], "held_out": [...]}} and, if wanted, '
+            f'"groups": {{NAME: [...]}} ({error!r})'
         ) from error
-    sides = []
-    for patterns in lists:
-        side: list[Path] = []
-        for pattern in patterns:
-            found = find_episodes(str(path.parent / pattern))
-            if not found:
-                raise DataError(f"{path}: {pattern} matches no episode")
-            side += found
-        sides.append(tuple(dict.fromkeys(side)))
-    return Split(*sides)
+    return Split(
+        **{name: _matching(path, patterns) for name, patterns in lists.items()},
+        groups={name: _matching(path, patterns) for name, patterns in groups.items()},
+    )
+
+
+def _listed(values: object) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+        raise ValueError(f"{values!r} is no list of patterns")
+    return values
+
+
+def _matching(path: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
+    """Return the episodes that the patterns of a split file match."""
+    folders: list[Path] = []
+    for pattern in patterns:
+        found = find_episodes(str(path.parent / pattern))
+        if not found:
+            raise DataError(f"{path}: {pattern} matches no episode")
+        folders += found
+    return tuple(dict.fromkeys(folders))
 
 
 def fingerprint(folders: Iterable[Path]) -> str:

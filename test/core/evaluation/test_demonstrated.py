@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out truth and baselines, overlays, and forecasts beside demonstrations."""
+"""The true future of simulated tracks, overlays, and forecasts beside demonstrations."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mu0_core.evaluation import held_out
 from mu0_core.evaluation.demonstrated import demonstrate
-from mu0_core.evaluation.metrics import path_errors
 from mu0_core.evaluation.overlay import draw_paths, forecast_pixels
+from mu0_core.evaluation.true_future import HORIZON, true_future
 from mu0_core.geometry import camera
 from mu0_core.simulation.world import TableWorld
 from mu0_core.testing.fakes import FakeForecaster, FakeSelector
@@ -35,9 +34,9 @@ def world() -> Iterator[TableWorld]:
 def test_metres_and_the_future_agree(seed: int) -> None:
     rng = np.random.default_rng(seed)
     tracks = np.cumsum(rng.uniform(-0.02, 0.02, (12, 3, 3)), axis=0) + np.array([0.0, 0.0, 1.0])
-    path, num_steps = held_out.true_future(tracks, CAMERA)
-    assert path.shape == (3, 33, 3) and 0 <= num_steps <= held_out.HORIZON
-    metres = held_out.to_metres(path, CAMERA)
+    path, num_steps = true_future(tracks, CAMERA)
+    assert path.shape == (3, 33, 3) and 0 <= num_steps <= HORIZON
+    metres = camera.uvz_to_metres(path, CAMERA)
     np.testing.assert_allclose(metres[:, 0], tracks[0], atol=1e-9)
     np.testing.assert_allclose(camera.project(metres, CAMERA)[..., 2], path[..., 2], atol=1e-9)
     behind = path[:, num_steps + 2 :]
@@ -46,35 +45,9 @@ def test_metres_and_the_future_agree(seed: int) -> None:
 
 def test_future_of_what_stays_is_where_it_is() -> None:
     tracks = np.tile([[0.1, 0.0, 0.9], [0.0, 0.1, 1.1]], (7, 1, 1))
-    path, num_steps = held_out.true_future(tracks, CAMERA)
+    path, num_steps = true_future(tracks, CAMERA)
     assert num_steps == 0
     np.testing.assert_allclose(path, path[:, :1].repeat(path.shape[1], axis=1))
-
-
-@pytest.fixture(scope="module")
-def samples() -> list[held_out.HeldOutSample]:
-    """One held-out episode."""
-    return list(held_out.episode_samples(SEED, 1))
-
-
-def test_samples_hold_a_moving_future(samples: list[held_out.HeldOutSample]) -> None:
-    assert samples
-    assert any(s.moving.any() for s in samples)
-    for s in samples:
-        assert not s.moving.all()  # the table does not move
-        assert s.trace_uvz.shape == (len(s.query), held_out.HORIZON, 3)
-        still = s.trace_uvz[~s.moving] - s.query_uvz[~s.moving][:, None]
-        assert np.abs(still).max() <= 0.02
-
-
-def test_baselines_are_right_where_they_must_be(samples: list[held_out.HeldOutSample]) -> None:
-    sample = next(s for s in samples if s.moving.any() and s.valid.any())
-    still = held_out.NoMotion()(sample)
-    errors = path_errors(still, sample.trace_uvz, sample.valid)["ade"][0]
-    assert np.nanmax(errors[~sample.moving]) < np.nanmax(errors[sample.moving])
-    nearest = held_out.NearestTrace()
-    nearest.add(sample)
-    np.testing.assert_allclose(nearest(sample)[0], sample.trace_uvz, atol=1e-9)  # it has seen it
 
 
 def test_demonstrations_follow_each_other_in_one_scene(world: TableWorld) -> None:
