@@ -10,6 +10,7 @@ from builtin_interfaces.msg import Duration
 from mu0.msg import ModelInfo, Trace
 from mu0.msg import QueryPoints as QueryPointsMsg
 
+from mu0_core.action_expert.geometric.geometric_expert import MODEL_ID as GEOMETRIC
 from mu0_core.errors import ConfigError, InferenceError, Mu0Error
 from mu0_core.inference.protocols import ActionExpert, QueryPointSelector, TraceForecaster
 from mu0_core.inference.query_checks import checked_query
@@ -103,7 +104,10 @@ def choose_points(
 def model_info(
     model_id: str, kind: int, device: str, max_points: int, embodiment: str = ""
 ) -> ModelInfo:
-    """Return what is published about a loaded model, read from its files; a fake has none."""
+    """Return what is published about a loaded model, read from its files.
+
+    A fake has none, and neither has the geometric expert.
+    """
     message = ModelInfo(
         kind=kind,
         model_id=model_id,
@@ -114,7 +118,7 @@ def model_info(
         parameterization=Trace.PARAMETER_PHASE,
         trace_horizon=Duration(),
     )
-    if model_id.startswith("fake"):
+    if model_id.startswith("fake") or model_id == GEOMETRIC:
         return message
     from mu0_core.inference.registry import model_folder
     from mu0_core.paths import ASSETS

@@ -21,6 +21,7 @@ from typing import Any
 from mu0_core.cli.processes import NODES
 
 ROOT = Path(__file__).resolve().parents[1]
+SHOWN = (*NODES, "mock_robot")
 REFERENCE = ROOT / "docs" / "reference"
 _MODELS = {"backend": "fake"}
 _POSE = {"camera_frame": "camera", "camera_pose": [0.0] * 6 + [1.0]}
@@ -129,7 +130,7 @@ def parse_interface(text: str) -> tuple[str, list[tuple[list, list]]]:
 def nodes_page() -> str:
     """Return docs/reference/nodes.md; needs the ROS environment and no running context."""
     parts = [_NODES_HEAD]
-    for name in NODES:
+    for name in SHOWN:
         parts += node_part(name)
     return "\n".join(parts)
 

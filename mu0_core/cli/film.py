@@ -18,14 +18,18 @@ from mu0_core.errors import ConfigError, SimulationError
 if TYPE_CHECKING:
     from mu0_core.simulation.film import FilmSettings
 
+_SINGLE_FRAMES = 300
 EPILOG = """\
 examples:
   mu0 film --out films --tasks stack_cubes,push_left --seeds 49000:49004
   mu0 film --out films --camera moving --frames 1500 --seeds 49000:49001
+  mu0 film --out demos --embodiment hand --tasks cube_on_box --seeds 40000:40005
 
 Each film is a folder of RGB-D images (color/, depth/, intrinsics.json, stamps.txt, texts.json)
 that mu0 extract reads, with the truth beside them in truth/. It starts with its task and goes on
-with others on the same table until it is full. Films measure; nothing is trained on them.
+with others on the same table until it is full; a single film ends when its task is over. The
+hand is not the robot's: its films are demonstrations for mu0 adapt. Films of several tasks measure
+only; nothing is trained on them.
 """
 
 
@@ -39,7 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--camera", default="static", choices=("static", "moving"), help="(static)"
     )
-    parser.add_argument("--frames", type=int, default=60, help="length of each film (60)")
+    parser.add_argument(
+        "--embodiment", default="arm", choices=("arm", "hand"), help="who does it (arm)"
+    )
+    parser.add_argument(
+        "--single", action="store_true", help="end each film with its task; a hand always does"
+    )
+    parser.add_argument(
+        "--frames", type=int, help="length of each film (60); most of a single one (300)"
+    )
     parser.add_argument("--plain", action="store_true", help="table and floor without texture")
     parser.add_argument("--exact", action="store_true", help="without the noise of a sensor")
     parser.add_argument("--workers", type=int, default=1, help="processes (1)")
@@ -62,14 +74,17 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--workers {args.workers} must be at least 1")
     names = list(TASKS) if args.tasks == "all" else args.tasks.split(",")
     tasks = [get_task(name).name for name in names]
+    single = args.single or args.embodiment == "hand"
     settings = FilmSettings(
         camera=args.camera,
-        frames=args.frames,
+        frames=args.frames if args.frames is not None else _SINGLE_FRAMES if single else 60,
+        embodiment=args.embodiment,
+        single=single,
         textured=not args.plain,
         noise=None if args.exact else SensorNoise(),
     )
     wanted = [
-        (args.out / film_name(args.camera, task, seed), task, seed, settings)
+        (args.out / film_name(settings, task, seed), task, seed, settings)
         for task in tasks
         for seed in parse_seeds(args.seeds)
     ]

@@ -30,7 +30,10 @@ Training uses seeds below 50000 only. A simulated second costs about a second th
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--tasks", default="all", help="comma separated names, or all (all)")
+    parser.add_argument(
+        "--tasks", default="all",
+        help="comma separated names, or all that the shipped models know (all)",
+    )  # fmt: skip
     parser.add_argument(
         "--seeds", default="50000:50010", help="FIRST:END of the episodes (50000:50010)"
     )
@@ -42,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--instruct-as", metavar="TASK", help="give the sentence of TASK, still judge --tasks"
     )
-    parser.add_argument("--world-model", default="mu0-embedded", help="model id (mu0-embedded)")
+    parser.add_argument(
+        "--world-model", default="mu0-embedded",
+        help="model id (mu0-embedded); with --direct also a folder",
+    )  # fmt: skip
     parser.add_argument(
         "--action-expert", default="mu0-embedded-fr3", help="model id (mu0-embedded-fr3)"
     )
@@ -68,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from mu0_core.evaluation.success_table import SuccessTable
-    from mu0_core.simulation.tasks import TASKS, get_task
+    from mu0_core.simulation.tasks import NEW_TASKS, TASKS, get_task
 
     names = (
         list(TASKS) if args.tasks == "all" else [get_task(n).name for n in args.tasks.split(",")]
@@ -77,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
         get_task(args.instruct_as)
     seeds = parse_seeds(args.seeds)
     _check(args)
+    if not args.direct and (new := [n for n in (*names, args.instruct_as) if n in NEW_TASKS]):
+        raise ConfigError(f"{new[0]} needs --direct: the nodes' simulator offers old tasks only")
     table, started = SuccessTable(), time.monotonic()
     episodes = _direct(args, names, seeds) if args.direct else _through_ros(args, names)
     with tqdm(total=len(names) * len(seeds), unit="episode", file=sys.stderr) as bar:

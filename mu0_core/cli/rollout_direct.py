@@ -97,7 +97,11 @@ class _Table:
         if settings.world_model == TrueTraceForecaster.model_id:
             forecaster = TrueTraceForecaster(self._world, EMBEDDED_WORLD_MODEL)
         else:
-            forecaster = runtime.load_forecaster(settings.world_model)
+            folder = Path(settings.world_model)
+            if (folder / "config.json").is_file():  # the command line may name any folder
+                forecaster = runtime.open_forecaster(folder, folder.name)
+            else:
+                forecaster = runtime.load_forecaster(settings.world_model)
         expert = runtime.load_action_expert(settings.action_expert, robot, allow_blind=True)
         self._loop = ClosedLoop(
             self._world,
@@ -112,18 +116,19 @@ class _Table:
     def play(self, job: Job) -> Episode:
         """Run one episode and judge all tasks."""
         from mu0_core.evaluation.success_table import Episode
+        from mu0_core.simulation.tasks import TASKS
 
         task, seed = job
         instructed = self._settings.instruct_as or task
         self._world.reset(seed)
-        sentences = self._world.instructions()
+        sentence = self._world.instruction(instructed)
         tick = self._film.tick if self._film is not None else None
-        result = self._loop.run(sentences[instructed], seed, on_tick=tick)
+        result = self._loop.run(sentence, seed, on_tick=tick)
         return Episode(
             task,
             instructed,
             seed,
-            tuple(name for name in sentences if self._world.success(name)),
+            tuple(name for name in dict.fromkeys([*TASKS, task]) if self._world.success(name)),
             f"{result.end}: {result.message}" if result.message else result.end,
             round(result.duration_s, 2),
             result.rounds,

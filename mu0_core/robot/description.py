@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -57,7 +58,13 @@ class JointLimits:
 
 @dataclass(frozen=True, slots=True)
 class RobotDescription:
-    """An arm: chain from base to tip, limits, home pose, gripper, workspace, controller names."""
+    """An arm: chain from base to tip, limits, home pose, gripper, workspace, controller names.
+
+    ``rotation_slack_rad`` is how far the tip may be turned away from a wanted pose: 0 for arms
+    that reach any orientation, more for arms with fewer than six joints. ``action_expert`` and
+    ``camera`` are what the arm is used with unless told otherwise: a model id, and a name in
+    ``config/cameras`` or a path.
+    """
 
     name: str
     urdf_path: Path
@@ -73,6 +80,17 @@ class RobotDescription:
     workspace_max_m: np.ndarray
     floor_m: float
     chain: tuple[Joint, ...]
+    rotation_slack_rad: float = 0.0
+    action_expert: str = "geometric"
+    camera: str = "realsense"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.rotation_slack_rad <= np.pi:
+            raise ConfigError(f"rotation_slack_rad {self.rotation_slack_rad}: allowed 0 to pi")
+        if self.home_rad.shape != (len(self.arm_joints),):
+            raise ConfigError(
+                f"home_rad has {self.home_rad.size} numbers for {len(self.arm_joints)} joints"
+            )
 
 
 def read_urdf_joints(path: Path) -> dict[str, Joint]:
@@ -121,6 +139,19 @@ def read_urdf_joints(path: Path) -> dict[str, Joint]:
     return joints
 
 
+def _urdf_path(name: str, description: Path) -> Path:
+    """Return the file: absolute, beside the description if it begins with ``./``, or ours."""
+    if name.startswith("./"):
+        return description.resolve().parent / name
+    return Path(name) if Path(name).is_absolute() else ASSETS / name
+
+
+def _optional(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what a description may leave out."""
+    kinds = {"rotation_slack_rad": float, "action_expert": str, "camera": str}
+    return {name: kind(data[name]) for name, kind in kinds.items() if name in data}
+
+
 def _chain(joints: dict[str, Joint], base: str, tip: str) -> tuple[Joint, ...]:
     chain: list[Joint] = []
     link = tip
@@ -145,8 +176,7 @@ def load_robot(name_or_path: str) -> RobotDescription:
         path = config_file(f"robots/{name_or_path}.yaml")
     try:
         data = yaml.safe_load(path.read_text())
-        urdf_path = Path(data["urdf"])
-        urdf_path = urdf_path if urdf_path.is_absolute() else ASSETS / urdf_path
+        urdf_path = _urdf_path(data["urdf"], path)
         joints = read_urdf_joints(urdf_path)
         by_name = {joint.name: joint for joint in joints.values()}
         names = tuple(data["arm_joints"])
@@ -181,6 +211,7 @@ def load_robot(name_or_path: str) -> RobotDescription:
             workspace_max_m=np.array(data["workspace"]["max_m"], dtype=float),
             floor_m=float(data["floor_m"]),
             chain=_chain(joints, data["base_frame"], data["tip_frame"]),
+            **_optional(data),
         )
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error

@@ -14,6 +14,9 @@ from scipy.spatial.transform import Rotation
 from mu0_core.errors import KinematicsError, ShapeError
 from mu0_core.robot.description import RobotDescription
 
+_STILL_RAD = 1e-4  # a smaller step brings the orientation no nearer
+_FREE_RAD = 0.03  # kept free at the limits, where such arms often stand: smooth motion overshoots
+
 
 @dataclass(frozen=True, slots=True)
 class IkSettings:
@@ -84,12 +87,16 @@ class Kinematics:
     ) -> np.ndarray:
         """Return joints (A,) near ``seed_rad`` (A,) that reach ``T_base_tip`` (4, 4).
 
-        Damped least squares; the free motion of a redundant arm is drawn to the home posture.
+        Damped least squares; the free motion of a redundant arm is drawn to the home posture. An
+        arm with ``rotation_slack_rad`` reaches the position, and the orientation as near as it
+        can.
 
         Raises:
             KinematicsError: not reached within tolerance and joint limits; names the residual.
         """
         settings = settings or IkSettings()
+        if self.robot.rotation_slack_rad > 0:
+            return self._inverse_position_first(T_base_tip, seed_rad, settings)
         limits = self.robot.limits
         q = np.clip(np.asarray(seed_rad, dtype=float), limits.lower_rad, limits.upper_rad)
         identity = np.eye(len(q))
@@ -114,11 +121,85 @@ class Kinematics:
             largest = np.max(np.abs(step))
             step *= min(1.0, settings.max_step_rad / max(largest, 1e-12))
             q = np.clip(q + step, limits.lower_rad, limits.upper_rad)
-        raise KinematicsError(
-            f"no joint solution for tip position {np.round(T_base_tip[:3, 3], 4)} m: off by "
-            f"{position_error * 1e3:.1f} mm and {np.degrees(rotation_error):.2f} deg after "
-            f"{settings.max_iterations} iterations"
+        raise _unreached(T_base_tip, position_error, rotation_error, settings)
+
+    def _inverse_position_first(
+        self, T_base_tip: np.ndarray, seed_rad: np.ndarray, settings: IkSettings
+    ) -> np.ndarray:
+        """Return joints (A,) that reach the position, and the orientation within the slack.
+
+        The orientation gets only what the position leaves free (task priority), until it comes no
+        nearer. A joint at its limit that would be pushed out is left out of that step.
+        """
+        low, high = (
+            self.robot.limits.lower_rad + _FREE_RAD,
+            self.robot.limits.upper_rad - _FREE_RAD,
         )
+        slack = self.robot.rotation_slack_rad
+        q = np.clip(np.asarray(seed_rad, dtype=float), low, high)
+        position_error = rotation_error = np.inf
+        for _ in range(2 * settings.max_iterations):
+            tip = self.tip(q)
+            linear = T_base_tip[:3, 3] - tip[:3, 3]
+            angular = Rotation.from_matrix(T_base_tip[:3, :3] @ tip[:3, :3].T).as_rotvec()
+            position_error = float(np.linalg.norm(linear))
+            rotation_error = float(np.linalg.norm(angular))
+            blocked = (q <= low, q >= high)
+            step = self._prioritised_step(q, linear, angular, blocked, settings)
+            reached = position_error < settings.position_tolerance_m
+            still = np.max(np.abs(step)) < _STILL_RAD
+            if reached and (rotation_error < settings.rotation_tolerance_rad or still):
+                break
+            q = np.clip(q + step, low, high)
+        if position_error < settings.position_tolerance_m and rotation_error <= slack:
+            return q
+        raise _unreached(T_base_tip, position_error, rotation_error, settings)
+
+    def _prioritised_step(
+        self,
+        q: np.ndarray,
+        linear: np.ndarray,
+        angular: np.ndarray,
+        blocked: tuple[np.ndarray, np.ndarray],
+        settings: IkSettings,
+    ) -> np.ndarray:
+        """Return a step (A,): position first, then what turns the tip nearer.
+
+        ``blocked`` says which joints can go no lower and no higher (A,).
+        """
+        (lowest, highest), free = blocked, np.ones(len(q), dtype=bool)
+        jacobian = self.jacobian(q)
+        while True:
+            part = np.where(free, jacobian, 0.0)
+            to_position = _damped_inverse(part[:3], settings.damping / 10)
+            step = to_position @ linear
+            rest = np.eye(len(q)) - to_position @ part[:3]
+            turn = _damped_inverse(part[3:] @ rest, settings.damping)
+            step = step + rest @ turn @ (angular - part[3:] @ step)
+            step *= min(1.0, settings.max_step_rad / max(np.max(np.abs(step)), 1e-12))
+            out = lowest & (step < 0) | highest & (step > 0)
+            if not (out & free).any():
+                return np.where(free, step, 0.0)
+            free &= ~out
+
+
+def _damped_inverse(matrix: np.ndarray, damping: float) -> np.ndarray:
+    """Return the damped pseudo-inverse (n, m) of a matrix (m, n)."""
+    gram = matrix @ matrix.T + damping**2 * np.eye(len(matrix))
+    return matrix.T @ np.linalg.inv(gram)
+
+
+def _unreached(
+    T_base_tip: np.ndarray,
+    position_error_m: float,
+    rotation_error_rad: float,
+    settings: IkSettings,
+) -> KinematicsError:
+    return KinematicsError(
+        f"no joint solution for tip position {np.round(T_base_tip[:3, 3], 4)} m: off by "
+        f"{position_error_m * 1e3:.1f} mm and {np.degrees(rotation_error_rad):.2f} deg after "
+        f"{settings.max_iterations} iterations"
+    )
 
 
 def _axis_rotation(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mu0_core.simulation.expert import CONTROL_PERIOD_S, MAX_ROUNDS, plan_round
 from mu0_core.simulation.posture import TOOL_DOWN
+from mu0_core.simulation.tasks import targets_of
 from mu0_core.simulation.world import TableWorld
 
 _SERVO_PERIOD_S = 0.02
@@ -36,7 +37,7 @@ def demonstrate(
     servo = TipServo(world)
     for _ in range(MAX_ROUNDS):
         on_look()
-        planned = plan_round(world, task, world.layout.targets[task])
+        planned = plan_round(world, task, targets_of(world.layout, task))
         if planned.over:
             return True
         for tip_m, opening_m in zip(planned.tip_m, planned.opening_m, strict=True):

@@ -38,11 +38,16 @@ _RELEASED_M, GRIPPED_M = 0.070, 0.062
 _ARRIVED_M, _ARRIVED_M_S = 0.004, 0.10
 _NEAR_M = 0.05  # this near to its place the tip need not travel any more
 _ACTING_M = 0.022  # nearer than that a round acts; farther it only moves sideways
-_PLACING_M = {"cube_in_bowl": 0.03, "cube_on_plate": 0.03, "stack_cubes": _ACTING_M}
+_PLACING_M = {
+    "cube_in_bowl": 0.03,
+    "cube_on_plate": 0.03,
+    "stack_cubes": _ACTING_M,
+    "cube_on_box": _ACTING_M,
+}
 _ASIDE_M = 0.008  # a round that acts first moves sideways by more than this
 _LOW_M = 0.07
 _PARKED_FROM_M = 0.105
-BUTTON_TOP_M = 2 * scene.BUTTON_HOUSING_M[2] + 0.024
+BUTTON_TOP_M = scene.BUTTON_TOP_M
 
 
 class Table(Protocol):
@@ -155,6 +160,8 @@ def place_position_m(table: Table, task: str, cubes: tuple[int, ...]) -> np.ndar
     if task == "cube_on_plate":
         height = half + scene.PLATE_HALF_HEIGHT_M + 0.004
         return table.body_position_m("plate") + (0, 0, height)
+    if task == "cube_on_box":
+        return table.body_position_m("button") + (0, 0, half + scene.BUTTON_TOP_M + 0.003)
     height = half + table.layout.cube_half_m[cubes[1]] + 0.003
     return table.cube_position_m(cubes[1]) + (0, 0, height)
 
@@ -196,7 +203,7 @@ def _pick_and_place(table: Table, task: str, cubes: tuple[int, ...]) -> list[Way
 
 def _placed(task: str, cube: np.ndarray, place: np.ndarray) -> bool:
     """Say whether a cube that is not held lies where it should."""
-    across = {"cube_in_bowl": 0.045, "cube_on_plate": 0.062, "stack_cubes": 0.028}[task]
+    across = {"cube_in_bowl": 0.045, "cube_on_plate": 0.062}.get(task, 0.028)
     lowest = -0.06 if task == "cube_in_bowl" else -0.012
     return _across(cube, place) < across and lowest < cube[2] - place[2] < 0.012
 

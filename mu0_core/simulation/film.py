@@ -7,13 +7,12 @@ task without a cut, and everything in it follows from its task, seed and setting
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from mu0_core.errors import ConfigError, KinematicsError
+from mu0_core.errors import ConfigError, KinematicsError, SimulationError
 from mu0_core.simulation import scene
 from mu0_core.simulation.camera_motion import CameraMotion, HandHeldCamera
 from mu0_core.simulation.chores import Chore, possible_chores, present_layout
@@ -21,13 +20,16 @@ from mu0_core.simulation.demonstration import TipServo, demonstrate
 from mu0_core.simulation.expert import CONTROL_PERIOD_S, SPEED_M_S
 from mu0_core.simulation.film_folder import FilmWriter
 from mu0_core.simulation.film_log import FilmLog
-from mu0_core.simulation.sensor_noise import SensorNoise, noisy_color, noisy_depth
-from mu0_core.simulation.tasks import TASKS, get_task
+from mu0_core.simulation.filmed_world import FilmedWorld, FilmIsFull
+from mu0_core.simulation.hand_world import HandWorld
+from mu0_core.simulation.sensor_noise import SensorNoise
+from mu0_core.simulation.tasks import NEW_TASKS, TASKS, get_task, targets_of
 from mu0_core.simulation.world import TableWorld
 
 CAMERAS = ("static", "moving")
+EMBODIMENTS = ("arm", "hand")
 _FREE_LOW_M, _FREE_HIGH_M = np.array([0.36, -0.25, 0.20]), np.array([0.58, 0.25, 0.34])
-_REST_S = 0.3  # between two tasks
+_REST_S = 0.3  # between two tasks, and at the end of a single film
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,14 @@ class FilmSettings:
 
     Attributes:
         camera: one of `CAMERAS`.
-        frames: length of the film.
+        frames: length of the film; the most that a single film may have.
         fps: frames per simulated second, at most 500.
         width, height: of the pictures, px.
         textured: table and floor have a texture; without one they are plain.
         noise: of the sensor; None = exact pictures (depth still comes in millimetres).
         motion: of the moving camera.
+        embodiment: one of `EMBODIMENTS`; a hand's films are single.
+        single: the film ends when its task is over, instead of going on with others.
     """
 
     camera: str = "static"
@@ -52,8 +56,16 @@ class FilmSettings:
     textured: bool = True
     noise: SensorNoise | None = field(default_factory=SensorNoise)
     motion: CameraMotion = field(default_factory=CameraMotion)
+    embodiment: str = "arm"
+    single: bool = False
 
     def __post_init__(self) -> None:
+        if self.embodiment not in EMBODIMENTS:
+            raise ConfigError(
+                f"embodiment {self.embodiment!r}: expected one of {', '.join(EMBODIMENTS)}"
+            )
+        if self.embodiment == "hand" and not self.single:
+            raise ConfigError("films of a hand are single: it does one task")
         if self.camera not in CAMERAS:
             raise ConfigError(f"camera {self.camera!r}: expected one of {', '.join(CAMERAS)}")
         if self.frames < 1 or not 0 < self.fps <= 1 / scene.PHYSICS_STEP_S:
@@ -62,9 +74,10 @@ class FilmSettings:
             raise ConfigError(f"{self.width}x{self.height}: expected at most 1280x960")
 
 
-def film_name(camera: str, task: str, seed: int) -> str:
+def film_name(settings: FilmSettings, task: str, seed: int) -> str:
     """Return the folder name of a film."""
-    return f"{camera}_{task}_{seed}"
+    kind = f"{settings.embodiment}_" if settings.single else ""
+    return f"{kind}{settings.camera}_{task}_{seed}"
 
 
 def film(folder: Path, task: str, seed: int, settings: FilmSettings) -> None:
@@ -80,11 +93,11 @@ def film(folder: Path, task: str, seed: int, settings: FilmSettings) -> None:
         settings: how.
 
     Raises:
-        SimulationError: unknown task, no renderer.
+        SimulationError: unknown task, no renderer, or a single film whose task is not achieved.
         DataError: the folder exists.
     """
     get_task(task)
-    world = FilmedWorld(
+    world = (HandWorld if settings.embodiment == "hand" else FilmedWorld)(
         width=settings.width,
         height=settings.height,
         texture_seed=seed if settings.textured else None,
@@ -92,13 +105,17 @@ def film(folder: Path, task: str, seed: int, settings: FilmSettings) -> None:
     try:
         with FilmWriter(folder) as writer:
             world.reset(seed)
-            description, log = world.instructions()[task], FilmLog(world, settings.fps)
-            hand = HandHeldCamera(world.layout, _hand_seed(task, seed), settings.motion)
-            world.roll(settings, seed, hand, writer, log)
+            description, log = world.instruction(task), FilmLog(world, settings.fps)
+            camera = HandHeldCamera(world.layout, _camera_seed(task, seed), settings.motion)
+            world.roll(settings, seed, camera, writer, log)
             try:
-                _act(world, Chore(task, world.layout.targets[task]), seed, log)
-            except _FilmIsFull:
-                log.close(settings.frames)
+                if settings.single:
+                    _act_once(world, task, seed, log)
+                else:
+                    _act(world, Chore(task, targets_of(world.layout, task)), seed, log)
+            except FilmIsFull:
+                _check_room(settings, task, seed)
+            log.close(world.taken)
             names = [world.body_name(k) for k in range(len(world.body_poses()))]
             about = {"seed": seed, "task": task, "settings": asdict(settings)}
             writer.finish(
@@ -114,78 +131,30 @@ def film(folder: Path, task: str, seed: int, settings: FilmSettings) -> None:
         world.close()
 
 
-def _hand_seed(task: str, seed: int) -> int:
+def _camera_seed(task: str, seed: int) -> int:
     """Return a seed of its own for each task, so that films of one scene are seen differently."""
-    return seed * len(TASKS) + list(TASKS).index(task)
+    return seed * len(TASKS) + [*TASKS, *NEW_TASKS].index(task)
 
 
-class _FilmIsFull(Exception):
-    """The last frame has been taken."""
-
-
-class FilmedWorld(TableWorld):
-    """A table world whose state is filmed at every frame time while its physics are stepped."""
-
-    _shoot: Callable[[int], None] | None = None
-
-    def roll(
-        self,
-        settings: FilmSettings,
-        seed: int,
-        hand: HandHeldCamera,
-        writer: FilmWriter,
-        log: FilmLog,
-    ) -> None:
-        """Start filming: the first frame is taken now."""
-        still = self.T_base_camera
-        path = hand if settings.camera == "moving" else lambda _: still
-
-        def shoot(index: int) -> None:
-            if index == settings.frames:
-                raise _FilmIsFull
-            self.set_camera(path(self.time_s))
-            self._write_frame(settings.noise, np.random.default_rng([seed, index]), writer)
-            log.add_poses(self.body_poses())
-
-        self._shoot, self._fps, self._taken = shoot, settings.fps, 0
-        self._take()
-
-    def _take(self) -> None:
-        self._shoot(self._taken)
-        self._taken += 1
-
-    def step(self, duration_s: float) -> None:
-        """Advance the physics, stopping for a picture whenever a frame is due."""
-        if self._shoot is None:
-            super().step(duration_s)
-            return
-        left = max(1, round(duration_s / scene.PHYSICS_STEP_S))
-        while left:
-            due = round(self._taken / self._fps / scene.PHYSICS_STEP_S)
-            due -= round(self.time_s / scene.PHYSICS_STEP_S)
-            part = min(left, due)
-            super().step(part * scene.PHYSICS_STEP_S)
-            left -= part
-            if part == due:
-                self._take()
-
-    def _write_frame(
-        self, noise: SensorNoise | None, rng: np.random.Generator, writer: FilmWriter
-    ) -> None:
-        frame, bodies = self.render(), self.render_body_ids()
-        rgb, depth_m = frame.rgb, frame.depth_m
-        if noise is not None:
-            rgb = noisy_color(rgb, noise, rng)
-            depth_m = noisy_depth(depth_m, frame.intrinsics, noise, rng)
-        writer.add_frame(
-            self.time_s,
-            rgb,
-            depth_m,
-            frame.depth_m,
-            bodies,
-            self.T_base_camera,
-            self.body_poses(),
+def _check_room(settings: FilmSettings, task: str, seed: int) -> None:
+    if settings.single:
+        raise SimulationError(
+            f"{task} of seed {seed} is not over after {settings.frames} frames; film more of them"
         )
+
+
+def _act_once(world: FilmedWorld, task: str, seed: int, log: FilmLog) -> None:
+    """Do one task and rest."""
+    log.start(task, world.instruction(task))
+    if isinstance(world, HandWorld):
+        over = world.demonstrate(task, log)
+    else:
+        over = demonstrate(world, task, on_look=log.look)
+    achieved = over and world.success(task)
+    if not achieved:
+        raise SimulationError(f"{task} of seed {seed} was not achieved; film another seed")
+    world.step(_REST_S)
+    log.stop(achieved)
 
 
 def _act(world: TableWorld, chore: Chore, seed: int, log: FilmLog) -> None:
@@ -195,7 +164,7 @@ def _act(world: TableWorld, chore: Chore, seed: int, log: FilmLog) -> None:
         if chore.task == "press_button":
             world.button_was_pressed = False  # its lamp goes out
         world.layout = present_layout(world, chore)
-        log.start(chore.task, world.instructions()[chore.task])
+        log.start(chore.task, world.instruction(chore.task))
         try:
             over = demonstrate(world, chore.task, on_look=log.look)
         except KinematicsError:

@@ -143,6 +143,8 @@ class ShadowTable:
             ground = 0.006
         if np.hypot(*(cube[:2] - self.layout.plate_xy_m)) < scene.PLATE_RADIUS_M:
             ground = 2 * scene.PLATE_HALF_HEIGHT_M
+        if np.hypot(*(cube[:2] - self.layout.button_xy_m)) < scene.BUTTON_CAP_RADIUS_M:
+            ground = scene.BUTTON_TOP_M
         for other in range(len(self.cubes_m)):
             reach = half + self.layout.cube_half_m[other]
             if other != index and np.all(np.abs(self.cubes_m[other] - cube)[:2] < 0.8 * reach):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tasks of the table scene: what may be asked, in which words, and when it is achieved.
 
-All six are possible in every layout, so only the sentence tells which one is meant. Left and
-right are the robot's own: left is +y of the base frame (REP 103).
+All are possible in every layout, so only the sentence tells which one is meant. Left and right are
+the robot's own: left is +y of the base frame (REP 103). `TASKS` are what the shipped models learn;
+`NEW_TASKS` are kept from them, so that it can be measured what a few demonstrations teach.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mu0_core.errors import SimulationError
+from mu0_core.simulation import scene
 from mu0_core.simulation.layout import Layout
 
 if TYPE_CHECKING:
     from mu0_core.simulation.world import TableWorld
 
 PUSHED_M = 0.07
+_NEW = 71  # branch of a layout's seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,8 @@ class Task:
         self, layout: Layout, variant: int = 0, cubes: tuple[int, ...] | None = None
     ) -> str:
         """Return the sentence in one of the wordings; about ``cubes``, or the layout's targets."""
-        words = [
-            layout.colours[k] for k in (layout.targets[self.name] if cubes is None else cubes)
-        ]
+        about = targets_of(layout, self.name) if cubes is None else cubes
+        words = [layout.colours[k] for k in about]
         return self.templates[variant % len(self.templates)].format(*words)
 
 
@@ -57,6 +59,16 @@ def _on_plate(world: TableWorld, cubes: tuple[int, ...]) -> bool:
     offset = world.cube_position_m(cubes[0]) - world.body_position_m("plate")
     return (
         np.hypot(*offset[:2]) < 0.065 and offset[2] < 0.05 and _released_at_rest(world, cubes[0])
+    )
+
+
+def _on_box(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+    offset = world.cube_position_m(cubes[0]) - world.body_position_m("button")
+    height = scene.BUTTON_TOP_M + world.layout.cube_half_m[cubes[0]]
+    return (
+        np.hypot(*offset[:2]) < 0.03
+        and -0.008 < offset[2] - height < 0.005  # the cap gives a little
+        and _released_at_rest(world, cubes[0])
     )
 
 
@@ -149,13 +161,39 @@ TASKS: dict[str, Task] = {
     )
 }
 
+# The box is the button. It is not called so here: the shipped action expert, which reads the
+# sentence too, closes its fingers at the word "button" whatever the traces say.
+NEW_TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            "cube_on_box",
+            (
+                "put the {0} cube on the box",
+                "place the {0} block onto the box",
+                "set the {0} cube on top of the box",
+            ),
+            _on_box,
+        ),
+    )
+}
+
 
 def get_task(name: str) -> Task:
-    """Return a task by name.
+    """Return a task by name, also a new one.
 
     Raises:
         SimulationError: unknown name; lists the known ones.
     """
-    if name not in TASKS:
-        raise SimulationError(f"unknown task {name!r}; known: {', '.join(TASKS)}")
-    return TASKS[name]
+    known = TASKS | NEW_TASKS
+    if name not in known:
+        raise SimulationError(f"unknown task {name!r}; known: {', '.join(known)}")
+    return known[name]
+
+
+def targets_of(layout: Layout, task: str) -> tuple[int, ...]:
+    """Return the cubes that a task is about; of a new task, one that follows from the seed."""
+    if task in layout.targets:
+        return layout.targets[task]
+    rng = np.random.default_rng([layout.seed, _NEW, list(NEW_TASKS).index(task)])
+    return (int(rng.integers(3)),)

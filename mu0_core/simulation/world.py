@@ -16,7 +16,7 @@ from mu0_core.robot.kinematics import Kinematics
 from mu0_core.simulation import scene
 from mu0_core.simulation.layout import Layout, sample_layout
 from mu0_core.simulation.posture import TOOL_DOWN
-from mu0_core.simulation.tasks import TASKS, get_task
+from mu0_core.simulation.tasks import TASKS, get_task, targets_of
 from mu0_core.simulation.viewpoint import OPTICAL_FROM_GL
 from mu0_core.types import CameraIntrinsics, Proprioception, RgbdFrame
 
@@ -45,7 +45,7 @@ class TableWorld:
         self.robot = robot or load_robot("fr3")
         self.kinematics = Kinematics(self.robot)
         self.width, self.height = width, height
-        self._model = scene.build_model(self.robot, texture_seed)
+        self._model = self._build(self.robot, texture_seed)
         self._data = mujoco.MjData(self._model)
         self._renderer: mujoco.Renderer | None = None
         self._arm_qpos = np.array([self._qpos(j) for j in self.robot.arm_joints])
@@ -62,6 +62,9 @@ class TableWorld:
         self.button_was_pressed = False
         self.layout: Layout
         self.reset(0)
+
+    def _build(self, robot: RobotDescription, texture_seed: int | None) -> mujoco.MjModel:
+        return scene.build_model(robot, texture_seed)
 
     def _qpos(self, joint: str) -> int:
         return int(self._model.joint(joint).qposadr[0])
@@ -305,9 +308,13 @@ class TableWorld:
         return self.body_position_m(self.robot.tip_frame)
 
     def instructions(self, variant: int = 0) -> dict[str, str]:
-        """Return the sentence of every task that is possible in this episode (all are)."""
+        """Return the sentence of every task of `TASKS`; all are possible in this episode."""
         return {name: task.instruction(self.layout, variant) for name, task in TASKS.items()}
+
+    def instruction(self, task: str, variant: int = 0) -> str:
+        """Return the sentence of one task, which may be a new one."""
+        return get_task(task).instruction(self.layout, variant)
 
     def success(self, task: str) -> bool:
         """Say whether a task of this episode is achieved now."""
-        return bool(get_task(task).achieved(self, self.layout.targets[task]))
+        return bool(get_task(task).achieved(self, targets_of(self.layout, task)))

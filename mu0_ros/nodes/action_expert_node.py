@@ -36,7 +36,12 @@ class ActionExpertParameters:
     """Parameters of the node."""
 
     robot: str = parameter("fr3", "name in config/robots or path of a robot description")
-    model_id: str = parameter("mu0-embedded-fr3", "action expert in the registry")
+    model_id: str = parameter(
+        "",
+        "action expert in the registry, or geometric, which needs no training; empty: the one "
+        "that the robot description names, else geometric",
+    )
+    frame_prefix: str = parameter("", "of the robot's frames in tf, such as left/")
     device: str = parameter("cpu", "torch device")
     backend: str = parameter("model", "model, or fake (a small motion, for tests)")
     fake_fault: str = parameter("", "fault of the fake backend, see mu0_core/testing/fakes.py")
@@ -97,7 +102,11 @@ class ActionExpertNode(Mu0LifecycleNode):
     def _load(self) -> None:
         p = self.settings
         self._expert = backends.make_expert(
-            p.backend, p.model_id, self._robot, p.device, p.fake_fault
+            p.backend,
+            p.model_id or self._robot.action_expert,
+            self._robot,
+            p.device,
+            p.fake_fault,
         )
         self._info = backends.model_info(
             self._expert.model_id,
@@ -171,7 +180,9 @@ class ActionExpertNode(Mu0LifecycleNode):
         state = self._fresh_state(now_ns)
         check_age("forecast", forecast.stamp_ns, now_ns, self.settings.max_trace_age_s)
         T_base_camera = self._transforms.lookup(
-            self._robot.base_frame, forecast.frame_id, forecast.stamp_ns
+            self.settings.frame_prefix + self._robot.base_frame,
+            forecast.frame_id,
+            forecast.stamp_ns,
         )
         task_key = bytes(bytearray(message.task_id.uuid))
         self._round = self._round + 1 if task_key == self._task_key else 1

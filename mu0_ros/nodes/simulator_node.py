@@ -50,6 +50,7 @@ class SimulatorParameters:
     camera_rate_hz: float = parameter(
         10.0, "colour and depth images", unit="Hz", low=1.0, high=50.0
     )
+    frame_prefix: str = parameter("", "of all frames, such as left/")
     real_time_factor: float = parameter(1.0, "simulated against real time", low=0.05, high=20.0)
 
 
@@ -182,7 +183,7 @@ class SimulatorNode(Mu0LifecycleNode):
         self._sim_ns = self._epoch_ns + world.stamp_ns
 
     def _header(self, frame_id: str) -> Header:
-        return Header(stamp=self._stamp(), frame_id=frame_id)
+        return Header(stamp=self._stamp(), frame_id=self.settings.frame_prefix + frame_id)
 
     def _stamp(self) -> Time:
         return stamp_from_ns(self._sim_ns)
@@ -206,8 +207,12 @@ class SimulatorNode(Mu0LifecycleNode):
         self._info.publish(info)
         self._colour.publish(colour)
         self._depth.publish(depth)
+        prefix = self.settings.frame_prefix
         self._pose.publish(
-            world.T_base_camera, self._robot.base_frame, frame.frame_id, self._sim_ns
+            world.T_base_camera,
+            prefix + self._robot.base_frame,
+            prefix + frame.frame_id,
+            self._sim_ns,
         )
 
     # -- executor thread -------------------------------------------------------------------------

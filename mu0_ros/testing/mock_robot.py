@@ -20,20 +20,15 @@ from trajectory_msgs.msg import JointTrajectory
 from mu0_core.control.joint_trajectory_controller import JointTrajectoryController
 from mu0_core.errors import TrajectoryError
 from mu0_core.robot.description import RobotDescription, load_robot
-from mu0_core.types import CameraIntrinsics
 from mu0_ros import qos
 from mu0_ros.conversions.camera import info_from_intrinsics
 from mu0_ros.conversions.image import image_from_depth_m, image_from_rgb
 from mu0_ros.conversions.stamp import stamp_from_ns
 from mu0_ros.conversions.trajectory import trajectory_from_msg
 from mu0_ros.conversions.transform import transform_from_matrix
+from mu0_ros.flat_table import CAMERA_FRAME, INTRINSICS, T_BASE_CAMERA, flat_table
 
-CAMERA_FRAME = "camera_color_optical_frame"
 CAMERA_PERIOD_S, STATE_PERIOD_S = 0.1, 0.02
-_INTRINSICS = CameraIntrinsics(160, 120, 130.0, 130.0, 79.5, 59.5)
-_T_BASE_CAMERA = np.array(  # looks straight down from 1 m above the middle of the table
-    [[0.0, -1.0, 0.0, 0.5], [-1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 1.0], [0.0, 0.0, 0.0, 1.0]]
-)
 
 
 @dataclass
@@ -105,7 +100,7 @@ class MockRobot(Node):
                 qos.COMMAND,
             )
         self._pose.publish(
-            transform_from_matrix(_T_BASE_CAMERA, self.robot.base_frame, CAMERA_FRAME, 0)
+            transform_from_matrix(T_BASE_CAMERA, self.robot.base_frame, CAMERA_FRAME, 0)
         )
         self.create_timer(CAMERA_PERIOD_S, self._publish_images)
         self.create_timer(STATE_PERIOD_S, self._publish_state)
@@ -152,12 +147,7 @@ class MockRobot(Node):
         faults = self.faults
         if not (faults.frozen and self._image_ns):
             self._image_ns = self.get_clock().now().nanoseconds
-        camera = _INTRINSICS
-        rgb = np.full((camera.height, camera.width, 3), 90, np.uint8)
-        rgb[50:70, 70:90] = (200, 30, 30)
-        depth = np.full((camera.height, camera.width), 1.0, np.float32)
-        depth[50:70, 70:90] = 0.95
-        info = info_from_intrinsics(camera)
+        (rgb, depth), info = flat_table(), info_from_intrinsics(INTRINSICS)
         if not faults.calibrated:
             info.k = [0.0] * 9
         stamp = stamp_from_ns(max(0, self._image_ns + round(faults.stamp_offset_s * 1e9)))

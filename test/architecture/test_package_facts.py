@@ -22,6 +22,7 @@ NODES = (
     "safety_gate",
     "task_server",
     "visualizer",
+    "mock_robot",
 )
 
 

@@ -40,6 +40,8 @@ class ParameterValue:
 
     def resolve(self, values):
         text = resolve(self.value, values)
+        if self.value_type is str and not isinstance(text, str):
+            raise TypeError(f"{text!r} is not a text")
         if self.value_type is bool:
             return {"true": True, "false": False}[text.lower()]
         return self.value_type(text)
@@ -78,12 +80,15 @@ class Node:
         namespace="",
         parameters=(),
         remappings=(),
+        arguments=(),
         output="log",
         condition=None,
     ):
         self.package, self.executable, self.name = package, executable, name
         self.namespace, self.parameters = namespace, list(parameters)
         self.remappings, self.output, self.condition = list(remappings), output, condition
+        self.cli_arguments = list(arguments)
+        assert all(isinstance(word, str) for word in self.cli_arguments)
 
     def arguments(self, values, folder):
         """Return the ROS arguments of the process; dictionaries become files as in launch_ros."""
@@ -98,7 +103,31 @@ class Node:
                     yaml.safe_dump({f"/{namespace}/{self.name}": {"ros__parameters": own}})
                 )
             result += ["--params-file", str(file)]
+        for own, wire in self.remappings:
+            result += ["-r", f"{own}:={wire}"]
         return result
+
+
+class ExecuteProcess:
+    """One command."""
+
+    def __init__(self, *, cmd, output="log"):
+        assert all(isinstance(word, str) for word in cmd)
+        self.cmd, self.output = list(cmd), output
+
+
+class PythonLaunchDescriptionSource:
+    """A launch file by path."""
+
+    def __init__(self, path):
+        self.path = path
+
+
+class IncludeLaunchDescription:
+    """A launch file of another package, with arguments."""
+
+    def __init__(self, source, *, launch_arguments=()):
+        self.source, self.launch_arguments = source, dict(launch_arguments)
 
 
 class LaunchDescription:
@@ -145,12 +174,22 @@ def install(share, monkeypatch):
     module(
         "launch.actions",
         DeclareLaunchArgument=DeclareLaunchArgument,
+        ExecuteProcess=ExecuteProcess,
+        IncludeLaunchDescription=IncludeLaunchDescription,
         OpaqueFunction=OpaqueFunction,
         SetEnvironmentVariable=SetEnvironmentVariable,
     )
     module("launch.substitutions", LaunchConfiguration=LaunchConfiguration)
+    module(
+        "launch.launch_description_sources",
+        PythonLaunchDescriptionSource=PythonLaunchDescriptionSource,
+    )
     module("launch_ros")
     module("launch_ros.actions", Node=Node)
     module("launch_ros.parameter_descriptions", ParameterValue=ParameterValue)
+
+    def found(name):
+        return str(share) if name == "mu0" else f"/opt/ros/jazzy/share/{name}"
+
     module("ament_index_python")
-    module("ament_index_python.packages", get_package_share_directory=lambda name: str(share))
+    module("ament_index_python.packages", get_package_share_directory=found)

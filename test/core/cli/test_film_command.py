@@ -75,7 +75,7 @@ def test_two_workers_make_the_same_films_as_one(tmp_path):
     settings = FilmSettings(frames=2, width=64, height=48)
     for name, workers in (("one", 1), ("two", 2)):
         jobs = [
-            (tmp_path / name / film_name("static", "push_left", seed), "push_left", seed, settings)
+            (tmp_path / name / film_name(settings, "push_left", seed), "push_left", seed, settings)
             for seed in (1, 2)
         ]
         assert list(film_command._films(jobs, workers)) == [None, None]

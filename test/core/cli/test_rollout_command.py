@@ -93,6 +93,8 @@ def test_an_interrupted_run_keeps_what_it_has(
         (["--tasks", "juggle"], "unknown task 'juggle'"),
         (["--instruct-as", "juggle"], "unknown task 'juggle'"),
         (["--seeds", "9:3"], "FIRST:END"),
+        (["--tasks", "cube_on_box"], "cube_on_box needs --direct"),
+        (["--instruct-as", "cube_on_box"], "cube_on_box needs --direct"),
         (["--workers", "2"], "--workers needs --direct"),
         (["--video", "film.mp4"], "--video needs --direct"),
         (["--direct", "--workers", "2", "--video", "film.mp4"], "one worker"),

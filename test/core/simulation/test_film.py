@@ -186,6 +186,8 @@ def test_an_unknown_task_is_refused_before_anything_is_made(tmp_path):
         ({"frames": 0}, "frames 0"),
         ({"fps": 1000}, "fps 1000"),
         ({"width": 4000}, "4000x480"),
+        ({"embodiment": "foot"}, "foot"),
+        ({"embodiment": "hand"}, "films of a hand are single"),
     ],
 )
 def test_impossible_settings_are_refused(values, message):
@@ -194,4 +196,34 @@ def test_impossible_settings_are_refused(values, message):
 
 
 def test_a_film_is_named_after_what_it_shows():
-    assert film_name("static", "cube_in_bowl", 49_000) == "static_cube_in_bowl_49000"
+    names = [
+        film_name(FilmSettings(**values), "cube_in_bowl", 49_000)
+        for values in ({}, {"single": True}, {"single": True, "embodiment": "hand"})
+    ]
+    assert names[0] == "static_cube_in_bowl_49000"
+    assert names[1:] == ["arm_static_cube_in_bowl_49000", "hand_static_cube_in_bowl_49000"]
+
+
+def test_a_single_film_ends_with_its_task(tmp_path):
+    film(tmp_path / "a", "press_button", 49_000, FilmSettings(frames=99, single=True, **SMALL))
+    truth = load_truth(tmp_path / "a")
+    (task,) = truth.segments["tasks"]
+    assert task["achieved"] is True and 20 < len(truth) < 99
+    assert len(truth) - 1 - task["last"] <= 1
+    (text,) = json.loads((tmp_path / "a" / "texts.json").read_text())
+    assert (text["first"], text["last"]) == (task["first"], task["last"])
+
+
+def test_a_single_film_that_is_too_short_for_its_task_is_refused(tmp_path):
+    settings = FilmSettings(frames=5, single=True, **SMALL)
+    with pytest.raises(SimulationError, match="not over after 5 frames"):
+        film(tmp_path / "a", "press_button", 49_000, settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_single_film_whose_task_fails_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(film_module, "demonstrate", lambda world, task, on_look: False)
+    settings = FilmSettings(frames=50, single=True, **SMALL)
+    with pytest.raises(SimulationError, match="was not achieved; film another seed"):
+        film(tmp_path / "a", "stack_cubes", 3, settings)
+    assert not list(tmp_path.iterdir())
