@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,10 @@ from mu0_core.simulation.unseen import UNSEEN
 
 if TYPE_CHECKING:
     from mu0_core.simulation.collection import Outcome
+    from mu0_core.simulation.imagined_episode import ImaginedEpisodes
+    from mu0_core.simulation.snapshot import SnapshotMaker
 
 FORMATS = ("snapshots", "episodes")
-_maker = None  # one per worker process: building the scene and its tables takes seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,22 +133,24 @@ def _outcomes(job: _Job, seeds: list[int], workers: int) -> Iterator[Outcome]:
 
 def _collect(job_and_seed: tuple[_Job, int]) -> Outcome:
     from mu0_core.simulation.collection import collect_episode, collect_seed
-    from mu0_core.simulation.imagined_episode import ImaginedEpisodes, ImaginedSettings
-    from mu0_core.simulation.snapshot import SnapshotMaker
-    from mu0_core.simulation.world import TableWorld
 
-    global _maker
     job, seed = job_and_seed
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         raise SystemExit("mu0 collect was killed")
-    if _maker is None or _maker[0] != job:
-        world = TableWorld()
-        if job.episodes:
-            settings = ImaginedSettings(unseen=job.unseen)
-            settings = replace(settings, tasks=job.tasks) if job.tasks else settings
-            _maker = job, ImaginedEpisodes(world, settings)
-        else:
-            _maker = job, SnapshotMaker(world)
     collect = collect_episode if job.episodes else collect_seed
-    return collect(_maker[1], job.out, seed)
+    return collect(_maker(job), job.out, seed)
+
+
+@lru_cache(maxsize=1)  # building the scene and its tables takes seconds
+def _maker(job: _Job) -> SnapshotMaker | ImaginedEpisodes:
+    from mu0_core.simulation.imagined_episode import ImaginedEpisodes, ImaginedSettings
+    from mu0_core.simulation.snapshot import SnapshotMaker
+    from mu0_core.simulation.world import TableWorld
+
+    if not job.episodes:
+        return SnapshotMaker(TableWorld())
+    settings = ImaginedSettings(unseen=job.unseen)
+    if job.tasks:
+        settings = replace(settings, tasks=job.tasks)
+    return ImaginedEpisodes(TableWorld(), settings)

@@ -37,6 +37,7 @@ class LoopSettings:
     max_duration_s: float = 30.0
     settle_s: float = 0.1
     max_rejected_chunks: int = 3
+    max_failures: int = 3  # in a row, as the task server
 
     def __post_init__(self) -> None:
         if self.max_points < 1 or self.num_samples < 1 or self.max_duration_s <= 0:
@@ -98,7 +99,7 @@ class ClosedLoop:
         fingers = JointTrajectoryController((world.robot.gripper.joint,))
         fingers.set_initial(np.array([state.gripper_m / world.robot.gripper.opening_per_joint_m]))
         self.monitor.reset()
-        result = EpisodeResult(instruction, "timeout")
+        result, failures = EpisodeResult(instruction, "timeout"), 0
         start_s = world.time_s
         while world.time_s - start_s < s.max_duration_s:
             result.rounds += 1
@@ -130,8 +131,13 @@ class ClosedLoop:
                     seed=noise_seed,
                 )
             except (InferenceError, KinematicsError, NoQueryPointsError) as error:
-                result.end, result.message = "failed", f"{error.code}: {error}"
-                break
+                result.message, failures = f"{error.code}: {error}", failures + 1
+                if failures >= s.max_failures:
+                    result.end = "failed"
+                    break
+                self._run(arm, fingers, s.settle_s, gate, on_tick)
+                continue
+            failures = 0
             result.chunks.append(chunk)
             decision = gate.submit(chunk, state, world.stamp_ns)
             if decision.outcome is Outcome.REJECT:

@@ -117,7 +117,7 @@ def fake_world(monkeypatch):
         return Outcome.FAILED if failed else Outcome.RECORDED
 
     monkeypatch.setattr(collection, "collect_seed", collect_seed)
-    monkeypatch.setattr(collect, "_maker", object())
+    monkeypatch.setattr(collect, "_maker", lambda job: object())
 
 
 def test_collecting_counts_and_continues(fake_world, tmp_path, capsys):
