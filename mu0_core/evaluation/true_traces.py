@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mu0_core.errors import SimulationError
+from mu0_core.errors import InferenceError, SimulationError
 from mu0_core.evaluation.true_future import HORIZON, true_future
 from mu0_core.geometry import camera
 from mu0_core.model.config import WorldModelConfig
@@ -50,7 +50,8 @@ class TrueTraceForecaster:
         """Return the true traces; samples and seed make no difference.
 
         Raises:
-            SimulationError: the sentence is none of the scene's, or the way is out of reach.
+            SimulationError: the sentence is none of the scene's.
+            InferenceError: the way is out of reach from here.
         """
         world = self._world
         task = self._task(instruction)
@@ -59,7 +60,7 @@ class TrueTraceForecaster:
         path, _ = play(ShadowTable.of_world(world), task, targets_of(world.layout, task))
         poses = self._bodies.poses(path, world.body_poses())
         if not np.isfinite(poses).all():
-            raise SimulationError(f"the scripted expert cannot reach what {instruction!r} needs")
+            raise InferenceError(f"the scripted expert cannot reach what {instruction!r} needs")
         tracks = body_tracks(query, under, frame.intrinsics, world.T_base_camera, poses, 0)
         uvz, num_steps = true_future(tracks, frame.intrinsics)
         start = uvz[:, :1]
