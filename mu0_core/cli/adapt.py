@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from mu0_core.cli.train import ProgressBars
     from mu0_core.cli.train_episodes import StepBars
     from mu0_core.inference.registry import is_model_id
+    from mu0_core.training.adaptation.recordings import told
     from mu0_core.training.adaptation.run import Request, adapt
     from mu0_core.training.adaptation.settings import Adaptation
     from mu0_core.training.model_card import Provenance, current_commit
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             settings,
             lambda data: Provenance(command, settings.seed, commit, data),
             watcher,
-            lambda outcome: bars.note(f"{outcome.name}: {outcome.reason or outcome.status}"),
+            lambda outcome: bars.note(told(outcome)),
         )
     finally:
         watcher.close()

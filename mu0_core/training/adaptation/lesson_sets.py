@@ -82,7 +82,8 @@ def build_sets(
 
     def make(source: Path, name: str, kind: str, sentence: str | None = None) -> None:
         folder = root / kind / name
-        if _make(source, folder, form, settings.lessons, sentence, settings.seed):
+        views = settings.views if kind == NEW else 1
+        if _make(source, folder, form, settings.lessons, sentence, settings.seed, views):
             made[kind].append(folder)
 
     for done, job in enumerate(jobs, start=1):
@@ -118,12 +119,13 @@ def _make(
     settings: LessonSettings,
     sentence: str | None,
     seed: int,
+    views: int,
 ) -> bool:
     """Make lessons unless they are there; return whether there are any."""
     empty = folder.with_name(folder.name + _EMPTY)
     if folder.exists() or empty.exists():
         return folder.exists()
-    if make_lessons(source, folder, form, settings, sentence, seed):
+    if make_lessons(source, folder, form, settings, sentence, seed, views):
         return True
     empty.parent.mkdir(parents=True, exist_ok=True)
     empty.touch()

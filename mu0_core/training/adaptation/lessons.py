@@ -17,9 +17,6 @@ import numpy as np
 from mu0_core.data.captions import CaptionEntry, Captions
 from mu0_core.data.episode import EpisodeReader
 from mu0_core.data.episode_writer import EpisodeWriter
-from mu0_core.errors import DataError, NoQueryPointsError
-from mu0_core.geometry import camera
-from mu0_core.inference.keypoints import PlaneSelector, SelectorSettings, fit_plane
 from mu0_core.training.adaptation.lesson_rows import (
     LessonRows,
     LessonSettings,
@@ -29,9 +26,11 @@ from mu0_core.training.adaptation.lesson_rows import (
     moving_rows,
     still_rows,
 )
-from mu0_core.types import CameraIntrinsics, RgbdFrame
+from mu0_core.training.adaptation.look import Look, depths_m
+from mu0_core.types import CameraIntrinsics
 
-_SELECTED = 32  # query points, as many as a robot at work asks about
+_AS_IT_IS = np.eye(2, 3)
+_GROWN, _MOVED = 0.08, 0.10  # most change of size; of place, as a share of the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,7 @@ def make_lessons(
     settings: LessonSettings,
     sentence: str | None,
     seed: int,
+    views: int = 1,
 ) -> int:
     """Write the lessons of an episode to ``folder``; return how many slots they have.
 
@@ -71,41 +71,91 @@ def make_lessons(
         settings: which rows.
         sentence: for all frames; None keeps the episode's own.
         seed: of the choice among rows.
+        views: of each frame: as it is, and moved and scaled a little at random, so that few scenes
+            do not tell where in the picture things are.
 
     Raises:
         DataError: the episode is broken or has fewer steps than the model, or ``folder`` exists.
     """
-    episode = form.open(source)
-    chosen = list(_rows(episode, settings, np.random.default_rng(seed)))
-    if not any(rows.moves.any() for _, rows in chosen):
+    episode, rng = form.open(source), np.random.default_rng(seed)
+    rows = list(_rows(episode, settings, rng))
+    if not any(some.moves.any() for _, some in rows):
         return 0
-    width, height = episode.image_size
+    lenses = episode.intrinsics()
+    pictures = [
+        _Picture(
+            episode, frame, lenses[frame], some, _view(form.side_px, rng) if number else _AS_IT_IS
+        )
+        for frame, some in rows
+        for number in range(views)
+    ]
     captions = [
         CaptionEntry(k, k, text)
-        for k, (frame, _) in enumerate(chosen)
-        for text in ([(sentence,)] if sentence is not None else episode.captions.at(frame))
+        for k, picture in enumerate(pictures)
+        for text in ([(sentence,)] if sentence is not None else episode.captions.at(picture.frame))
     ]
-    lenses = episode.intrinsics()
     side = form.side_px
-    frames = [frame for frame, _ in chosen]
     writer = EpisodeWriter(
-        np.stack([_squeezed(episode.images[k], side, cv2.INTER_AREA) for k in frames]),
-        np.stack([_squeezed(_depth(episode, k), side, cv2.INTER_NEAREST) for k in frames]),
-        np.stack([_matrix(lenses[k].scaled(side, side)) for k in frames]),
-        np.tile(np.eye(4), (len(frames), 1, 1)),  # nobody asks where the camera was
+        np.stack([p.warped(episode.images, side, cv2.INTER_AREA) for p in pictures]),
+        np.stack([p.warped(depths_m(episode), side, cv2.INTER_NEAREST) for p in pictures]),
+        np.stack([p.camera_matrix(side) for p in pictures]),
+        np.tile(np.eye(4), (len(pictures), 1, 1)),  # nobody asks where the camera was
         Captions(tuple(captions)),
     )
-    scale = np.array([side / width, side / height, 1.0])
-    for k, (_, rows) in enumerate(chosen):
-        future = rows.future * scale
-        past = np.full((len(rows), form.history_len + 1, 3), -np.inf)
+    for k, picture in enumerate(pictures):
+        future = picture.future(side)
+        count = len(future)
+        past = np.full((count, form.history_len + 1, 3), -np.inf)
         past[:, 0] = future[:, 0]
-        padded = np.full((len(rows), form.future_len + 1, 3), -np.inf)
+        padded = np.full((count, form.future_len + 1, 3), -np.inf)
         padded[:, : future.shape[1]] = future[:, : form.future_len + 1]
-        counts = np.ones(len(rows), bool)  # also what rests
-        writer.add_slot(k, padded, past, counts, rows.cluster_ids)
+        all_count = np.ones(count, bool)  # also what rests
+        writer.add_slot(k, padded, past, all_count, picture.rows.cluster_ids)
     writer.write(folder)
-    return len(chosen)
+    return len(pictures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A frame with its rows, seen through ``view`` (2, 3), pixels from the corner, of a square."""
+
+    episode: EpisodeReader
+    frame: int
+    lens: CameraIntrinsics
+    rows: LessonRows
+    view: np.ndarray
+
+    def warped(self, images: np.ndarray, side: int, how: int) -> np.ndarray:
+        """Return the frame of ``images`` squeezed to a square and moved."""
+        image = _squeezed(images[self.frame], side, how)
+        centres = self.view.copy()  # OpenCV's pixels have integer centres
+        centres[:, 2] += 0.5 * (self.view[:, :2].sum(axis=1) - 1)
+        near = cv2.INTER_NEAREST if how == cv2.INTER_NEAREST else cv2.INTER_LINEAR
+        return cv2.warpAffine(image, centres, (side, side), flags=near,
+                              borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+
+    def future(self, side: int) -> np.ndarray:
+        """Return the paths (K, n + 1, 3) in the moved square."""
+        width, height = self.episode.image_size
+        moved = self.rows.future * [side / width, side / height, 1.0]
+        moved[..., :2] = moved[..., :2] @ self.view[:, :2].T + self.view[:, 2]
+        return moved
+
+    def camera_matrix(self, side: int) -> np.ndarray:
+        """Return (3, 3), pixels with integer centres."""
+        lens = self.lens.scaled(side, side)
+        grown, (right, down) = self.view[0, 0], self.view[:, 2]
+        cx, cy = (
+            grown * (c + 0.5) + shift - 0.5 for c, shift in ((lens.cx, right), (lens.cy, down))
+        )
+        return np.array([[grown * lens.fx, 0, cx], [0, grown * lens.fy, cy], [0, 0, 1.0]])
+
+
+def _view(side: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a random (2, 3) map of the square that grows, shrinks and moves it a little."""
+    grown = rng.uniform(1 - _GROWN, 1 + _GROWN)
+    moved = side * ((1 - grown) / 2 + rng.uniform(-_MOVED, _MOVED, 2))
+    return np.column_stack([grown * np.eye(2), moved])
 
 
 def _rows(
@@ -158,52 +208,8 @@ def _resting(
     return still_rows(chosen, columns, np.full(len(chosen), -1, np.int64))
 
 
-class Look:
-    """A frame as the robot's selector sees it. Places are x px, y px from the corner, z m."""
-
-    def __init__(self, episode: EpisodeReader, frame: int, lens: CameraIntrinsics) -> None:
-        self._lens, depth_m = lens, _depth(episode, frame)
-        self._frame = RgbdFrame(np.asarray(episode.images[frame]), depth_m, lens, "camera", 0)
-
-    def metres(self, places: np.ndarray) -> np.ndarray:
-        """Return places (K, 3) in the optical frame."""
-        return camera.unproject(places.astype(float) - (0.5, 0.5, 0.0), self._lens)
-
-    def query_points(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return places (K, 3) that a robot would ask about and their entities (K,)."""
-        try:
-            query = PlaneSelector().select(self._frame, _SELECTED)
-        except NoQueryPointsError:  # no table
-            return np.empty((0, 3)), np.empty(0, np.int64)
-        places = np.concatenate([query.uv_px + 0.5, query.depth_m[:, None]], axis=1)
-        known = np.isfinite(places).all(axis=1)
-        return places[known].astype(float), query.entity_ids[known].astype(np.int64)
-
-    def may_be_asked(self, places: np.ndarray) -> np.ndarray:
-        """Return (K,) bool: on what stands on the table; all where there is no table."""
-        limits = SelectorSettings()
-        rows, columns = np.mgrid[: self._lens.height : 4, : self._lens.width : 4]
-        grid = np.stack([columns, rows, self._frame.depth_m[::4, ::4]], axis=-1).reshape(-1, 3)
-        known = np.isfinite(grid[:, 2]) & (grid[:, 2] > 0)
-        try:
-            normal, offset = fit_plane(camera.unproject(grid[known], self._lens), limits)
-        except NoQueryPointsError:
-            return np.ones(len(places), bool)
-        height = self.metres(places) @ normal + offset
-        return (height > limits.min_height_m) & (height < limits.max_height_m)
-
-
-def _depth(episode: EpisodeReader, frame: int) -> np.ndarray:
-    if episode.depth_m is None:
-        raise DataError(f"{episode.directory}: opened without depth")
-    return np.asarray(episode.depth_m[frame], np.float32)
-
-
 def _squeezed(image: np.ndarray, side: int, how: int) -> np.ndarray:
+    image = np.asarray(image, np.uint8 if image.dtype == np.uint8 else np.float32)
     if image.shape[:2] == (side, side):
-        return np.asarray(image)
-    return cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=how)
-
-
-def _matrix(lens: CameraIntrinsics) -> np.ndarray:
-    return np.array([[lens.fx, 0, lens.cx], [0, lens.fy, lens.cy], [0, 0, 1.0]])
+        return image
+    return cv2.resize(image, (side, side), interpolation=how)

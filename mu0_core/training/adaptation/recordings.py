@@ -79,7 +79,7 @@ def extract_recordings(
     for outcome in extract_all(jobs, None):
         on_outcome(outcome)
         if outcome.status == "failed":
-            failed.append(f"{outcome.name}: {outcome.reason}")
+            failed.append(told(outcome))
     if failed:
         raise DataError(
             f"{len(failed)} of {len(jobs)} recordings gave no traces; {'; '.join(failed)}"
@@ -92,6 +92,12 @@ def extract_recordings(
             f"put a {DESCRIPTION} beside each"
         )
     return found
+
+
+def told(outcome: Outcome) -> str:
+    """Return an outcome as a line that names the recording once."""
+    text = outcome.reason or outcome.status
+    return text if text.startswith(outcome.name) else f"{outcome.name}: {text}"
 
 
 def _recording(job: Job, text: str | None) -> Recording:

@@ -39,6 +39,7 @@ class Adaptation:
     Attributes:
         extract: how traces are found in the recordings.
         lessons: what is learned of them.
+        views: of each frame that is learned from: as it is, and moved and scaled a little.
         held_out: recordings that are not learned from but measured on, the last ones; of a single
             recording, the same one is measured on.
         replay_share: share of the samples that come from old tasks; of the old episodes, drawn at
@@ -57,12 +58,13 @@ class Adaptation:
 
     extract: ExtractSettings = field(default_factory=_short_extract)
     lessons: LessonSettings = field(default_factory=LessonSettings)
+    views: int = 3
     held_out: int = 1
     replay_share: float = 0.6
     replay_measured: int = 15
     lora_rank: int = 16
     learning_rate: float = 1e-3
-    steps: int = 400
+    steps: int = 500
     batch_size: int = 8
     points: int = 32
     flow_time: FlowTime = field(default_factory=lambda: FlowTime(least=0.2, exponent=1.6))
@@ -72,8 +74,14 @@ class Adaptation:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        if self.held_out < 1:
-            raise ConfigError(f"held_out {self.held_out}: at least one recording is measured on")
+        if self.held_out < 1 or self.views < 1:
+            raise ConfigError(
+                f"held_out {self.held_out} and views {self.views}: at least one recording is "
+                "measured on, and one view is learned from"
+            )
+        for name in ("steps", "batch_size", "points", "save_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)}: expected at least 1")
         if not 0 < self.replay_share < 1 or self.replay_measured < 1:
             raise ConfigError(
                 f"replay_share {self.replay_share} must lie between 0 and 1, replay_measured "

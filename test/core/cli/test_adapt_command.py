@@ -63,7 +63,7 @@ def test_a_checkpoint_may_be_a_folder(tmp_path, asked):
     [
         (["--from", "nobody"], "no model 'nobody'"),
         (["--threads", "0"], "--threads 0"),
-        (["--steps", "0"], "steps=0"),
+        (["--steps", "0"], "steps 0: expected at least 1"),
         (["--set", "wings=2"], "wings: unknown"),
         (["--out", "models/No Name"], "its last part names the model"),
     ],

@@ -20,7 +20,7 @@ from mu0_core.training.adaptation.settings import Adaptation
 from mu0_core.training.episodes.sources import read_split
 
 FORM = LessonForm(history_len=8, future_len=32, side_px=32)
-SETTINGS = Adaptation()
+SETTINGS = Adaptation(views=1)
 
 
 def recordings(folder: Path, count: int) -> list[Recording]:
@@ -118,6 +118,7 @@ def test_a_recording_without_a_usable_slot_says_what_was_left_out(tmp_path, monk
     ("values", "message"),
     [
         ({"held_out": 0}, "held_out 0"),
+        ({"views": 0}, "views 0"),
         ({"replay_share": 1.0}, "replay_share 1.0"),
         ({"replay_measured": 0}, "replay_measured 0"),
     ],

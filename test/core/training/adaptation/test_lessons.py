@@ -95,6 +95,25 @@ def test_every_slot_is_usable_for_a_training_and_says_the_sentence(lesson):
     assert not reader.slot(0).valid_history[:, 1:].any()
 
 
+def test_a_moved_view_shows_its_points_where_they_are(tmp_path):
+    table_episode(tmp_path / "episode")
+    form = LessonForm(8, 32, 160)
+    make_lessons(tmp_path / "episode", tmp_path / "lesson", form, LessonSettings(), "x", 0, 3)
+    reader = EpisodeReader(tmp_path / "lesson")
+    assert len(reader) == 30
+    red = []
+    for k in range(18):
+        slot = reader.slot(k)
+        moves = np.abs(slot.future[:, 10] - slot.future[:, 0]).max(axis=1) > 0.5
+        for column, row in np.floor(slot.future[moves, 0, :2]).astype(int):
+            if 0 <= column < 160 and 0 <= row < 160:
+                red.append(reader.images[k, row, column])
+    red = np.array(red)
+    assert len(red) > 45 and (red[:, 0] > 150).all() and (red[:, 2] < 80).all()
+    focal = [lens.fx for lens in reader.intrinsics()]
+    assert focal[0] == FOCAL and len(set(np.round(focal, 6))) > 10
+
+
 def test_without_a_sentence_the_episode_s_own_is_kept(tmp_path):
     table_episode(tmp_path / "episode")
     make_lessons(tmp_path / "episode", tmp_path / "lesson", FORM, LessonSettings(), None, 0)

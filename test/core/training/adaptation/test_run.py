@@ -22,7 +22,14 @@ from mu0_core.training.train_state import STATE_FILE
 from mu0_core.training.watcher import Watcher
 
 SETTINGS = Adaptation(
-    steps=6, batch_size=4, points=6, lora_rank=2, precision="fp32", save_every=2, replay_measured=1
+    views=2,
+    steps=6,
+    batch_size=4,
+    points=6,
+    lora_rank=2,
+    precision="fp32",
+    save_every=2,
+    replay_measured=1,
 )
 
 
@@ -78,7 +85,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_the_model_learns_and_its_card_says_what_it_was_before(finished):
     request, found = finished
-    assert found.measured == ("film4",) and found.slots == 8
+    assert found.measured == ("film4",) and found.slots == 16
     before, after = found.new
     assert before.keys() == after.keys() and before["ade_uvz"] != after["ade_uvz"]
     old, new = weights(request.start), weights(request.out)
