@@ -82,7 +82,11 @@ def extract_one(job: Job) -> Outcome:
 def extract_all(jobs: list[Job], executor: Executor | None) -> Iterator[Outcome]:
     """Yield the outcome of every job as it comes; without an executor one after the other."""
     if executor is None:
-        yield from map(extract_one, jobs)
+        for job in jobs:
+            try:
+                yield extract_one(job)
+            except Exception as error:  # a defect: as below, this clip is lost, no other
+                yield _lost(job, error)
         return
     futures = {executor.submit(extract_one, job): job for job in jobs}
     try:
@@ -92,11 +96,15 @@ def extract_all(jobs: list[Job], executor: Executor | None) -> Iterator[Outcome]
             if error is None:
                 yield future.result()
             else:  # a worker died (memory?), or a defect: this clip is lost, the others go on
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                yield Outcome(job.ref.name, str(job.ref.path), "failed", reason)
+                yield _lost(job, error)
     finally:
         for future in futures:
             future.cancel()
+
+
+def _lost(job: Job, error: BaseException) -> Outcome:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return Outcome(job.ref.name, str(job.ref.path), "failed", reason)
 
 
 def settings_key(settings: ExtractSettings) -> str:

@@ -19,6 +19,8 @@ from mu0_core.errors import ConfigError
 from mu0_core.geometry import camera, se3
 from mu0_core.types import CameraIntrinsics
 
+_MOST_COLUMNS = 4096  # OpenCV refuses to sample more than 32766 places in one row
+
 
 @dataclass(frozen=True, slots=True)
 class AlignmentSettings:
@@ -169,11 +171,16 @@ def smooth_depth(depth_m: np.ndarray, uv_px: np.ndarray, max_step_m: float = 0.0
 
 
 def sample_image(image: np.ndarray, uv_px: np.ndarray) -> np.ndarray:
-    """Return (N,) float32 the bilinear value of an image (h, w) at pixels (N, 2) inside of it."""
+    """Return (N,) float32 the bilinear value of an image (h, w) at (N, >= 2) u, v inside of it."""
     if not len(uv_px):
         return np.zeros(0, np.float32)
-    x, y = (np.ascontiguousarray(uv_px[:, k : k + 1], np.float32) for k in range(2))
-    return cv2.remap(np.asarray(image, np.float32), x, y, cv2.INTER_LINEAR)[:, 0]
+    columns = min(len(uv_px), _MOST_COLUMNS)
+    rows = -(-len(uv_px) // columns)
+    places = np.zeros((rows * columns, 2), np.float32)
+    places[: len(uv_px)] = uv_px[:, :2]
+    x, y = (np.ascontiguousarray(places[:, k].reshape(rows, columns)) for k in range(2))
+    values = cv2.remap(np.asarray(image, np.float32), x, y, cv2.INTER_LINEAR)
+    return values.reshape(-1)[: len(uv_px)]
 
 
 def align(

@@ -190,3 +190,26 @@ def test_threads_and_one_process_give_the_same_episode(tmp_path, made, source):
         list(extract_all([Job(ref, SETTINGS, tmp_path)], executor))
     for path in (out / ref.name / "samples").iterdir():
         assert path.read_bytes() == (tmp_path / ref.name / "samples" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_defect_in_one_clip_is_its_outcome_and_the_next_one_is_made(
+    tmp_path, source, monkeypatch, workers
+):
+    from mu0_core.trace_extract import run
+
+    def read(ref, settings, scratch, read=run.read_clip):
+        if ref.name == "broken":
+            raise ValueError("no such\n shape")
+        return read(ref, settings, scratch)
+
+    monkeypatch.setattr(run, "read_clip", read)
+    (ref,), _ = find_clips([source], SETTINGS.read)
+    jobs = [Job(replace(ref, name=name), SETTINGS, tmp_path) for name in ("broken", "whole")]
+    if workers:
+        with ThreadPoolExecutor(workers) as executor:
+            found = {outcome.name: outcome for outcome in extract_all(jobs, executor)}
+    else:
+        found = {outcome.name: outcome for outcome in extract_all(jobs, None)}
+    assert found["broken"].reason == "ValueError: no such shape"
+    assert (found["broken"].status, found["whole"].status) == ("failed", "made")

@@ -13,6 +13,7 @@ from mu0_core.trace_extract.stages.frame_alignment import (
     align,
     make_view,
     rigid_fit,
+    sample_image,
     smooth_depth,
 )
 
@@ -68,3 +69,12 @@ def test_depth_is_unknown_at_edges_holes_and_outside():
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ConfigError, match="positive"):
         AlignmentSettings(**wrong)
+
+
+def test_more_places_than_an_opencv_row_holds_are_sampled_like_few():
+    rng = np.random.default_rng(1)
+    image = rng.normal(size=(30, 40)).astype(np.float32)
+    uv = rng.uniform(0, [39, 29], size=(70_001, 2))
+    few = np.concatenate([sample_image(image, part) for part in np.array_split(uv, 50)])
+    np.testing.assert_array_equal(sample_image(image, uv), few)
+    assert sample_image(image, uv[:0]).shape == (0,)
