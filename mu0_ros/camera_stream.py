@@ -16,13 +16,15 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from mu0_core.observation.camera_checks import checked
 from mu0_core.observation.depth_checks import check_depth_scale, check_same_raster
+from mu0_core.observation.image_raster import depth_m_from_image, rgb_from_image
 from mu0_core.observation.rules import CameraRules, RegistrationWatch
 from mu0_core.types import RgbdFrame
 from mu0_ros import qos
 from mu0_ros.conversions.camera import model_from_info
-from mu0_ros.conversions.image import depth_m_from_image, rgb_from_image
 from mu0_ros.conversions.stamp import ns_from_stamp
 from mu0_ros.frame_sync import FrameSync
+
+CAMERA_TOPICS = ("color/image_raw", "depth/image_raw", "color/camera_info")
 
 
 class CameraStream:
@@ -56,10 +58,10 @@ class CameraStream:
             # a launch file's __node:= is meant for the owner; topic remappings hold here too
             cli_args=["--ros-args", "-r", f"__node:={name}"],
         )
-        for topic, kind, callback in (
-            ("color/image_raw", Image, self._on_colour),
-            ("depth/image_raw", Image, self._on_depth),
-            ("color/camera_info", CameraInfo, self._on_info),
+        for topic, kind, callback in zip(
+            CAMERA_TOPICS,
+            (Image, Image, CameraInfo),
+            (self._on_colour, self._on_depth, self._on_info),
         ):
             self._node.create_subscription(kind, topic, callback, qos.SENSOR)
         self._executor = SingleThreadedExecutor()

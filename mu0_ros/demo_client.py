@@ -13,11 +13,11 @@ import numpy as np
 from mu0.msg import TaskStatus, TraceArray
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
+from mu0_core.observation.image_raster import rgb_from_image
 from mu0_ros import qos
 from mu0_ros.client import TaskClient
 from mu0_ros.client_process import run_client
 from mu0_ros.conversions.camera import intrinsics_from_info
-from mu0_ros.conversions.image import rgb_from_image
 from mu0_ros.conversions.stamp import ns_from_stamp
 
 _KEPT_IMAGES = 60

@@ -17,10 +17,11 @@ from visualization_msgs.msg import MarkerArray
 
 from mu0_core.errors import ObservationError
 from mu0_core.evaluation.overlay import draw_forecast
+from mu0_core.observation.image_raster import rgb_from_image
 from mu0_core.types import CameraIntrinsics, TraceForecast
 from mu0_ros import qos
 from mu0_ros.conversions.camera import intrinsics_from_info
-from mu0_ros.conversions.image import image_from_rgb, rgb_from_image
+from mu0_ros.conversions.image import image_from_rgb
 from mu0_ros.conversions.stamp import ns_from_stamp
 from mu0_ros.conversions.trace import forecast_from_msg
 from mu0_ros.lifecycle import Mu0LifecycleNode, run

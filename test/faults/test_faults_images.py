@@ -16,14 +16,10 @@ from mu0_core.errors import NoQueryPointsError, ObservationError
 from mu0_core.inference.keypoints import PlaneSelector
 from mu0_core.inference.query_checks import checked_query
 from mu0_core.observation.depth_checks import check_depth_scale
+from mu0_core.observation.image_raster import depth_m_from_image, rgb_from_image
 from mu0_core.types import CameraIntrinsics, RgbdFrame
 from mu0_ros.conversions.camera import info_from_intrinsics, intrinsics_from_info
-from mu0_ros.conversions.image import (
-    depth_m_from_image,
-    image_from_depth_m,
-    image_from_rgb,
-    rgb_from_image,
-)
+from mu0_ros.conversions.image import image_from_depth_m, image_from_rgb
 
 CAMERA = CameraIntrinsics(160, 120, 130.0, 130.0, 79.5, 59.5)
 

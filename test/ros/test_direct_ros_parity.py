@@ -12,16 +12,12 @@ pytest.importorskip("rclpy")
 from sensor_msgs.msg import JointState
 
 from mu0_core.inference import runtime
+from mu0_core.observation.image_raster import depth_m_from_image, rgb_from_image
 from mu0_core.simulation.world import TableWorld
 from mu0_core.types import RgbdFrame
 from mu0_ros.conversions.action_chunk import chunk_from_msg, msg_from_chunk
 from mu0_ros.conversions.camera import info_from_intrinsics, intrinsics_from_info
-from mu0_ros.conversions.image import (
-    depth_m_from_image,
-    image_from_depth_m,
-    image_from_rgb,
-    rgb_from_image,
-)
+from mu0_ros.conversions.image import image_from_depth_m, image_from_rgb
 from mu0_ros.conversions.joint_state import proprioception_from_joint_state
 from mu0_ros.conversions.stamp import stamp_from_ns
 from mu0_ros.conversions.trace import forecast_from_msg, msg_from_forecast

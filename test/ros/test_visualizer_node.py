@@ -7,10 +7,10 @@ from mu0.msg import TraceArray
 from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
+from mu0_core.observation.image_raster import rgb_from_image
 from mu0_core.spline.basis import bezier_knots
 from mu0_core.types import QueryPoints, TraceForecast
 from mu0_ros import qos
-from mu0_ros.conversions.image import rgb_from_image
 from mu0_ros.conversions.stamp import ns_from_stamp
 from mu0_ros.conversions.trace import msg_from_forecast
 from mu0_ros.markers import trace_cloud, trace_markers

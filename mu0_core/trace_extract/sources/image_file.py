@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from mu0_core.errors import SourceError
+from mu0_core.observation.image_raster import known_depth_m
 
 RGB_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 DEPTH_SUFFIXES = (".png", ".pgm", ".tif", ".tiff", ".npy")
@@ -55,13 +56,10 @@ def metres(raw: np.ndarray, depth_unit_m: float) -> np.ndarray:
         SourceError: another type of number.
     """
     if raw.dtype.kind == "u" and raw.dtype.itemsize == 2:
-        depth = raw.astype(np.float32) * np.float32(depth_unit_m)
-    elif raw.dtype.kind == "f":
-        depth = raw.astype(np.float32)
-    else:
-        raise SourceError(f"depth is {raw.dtype}, allowed: 16-bit unsigned or float (metres)")
-    depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
-    return depth
+        return known_depth_m(raw, depth_unit_m)
+    if raw.dtype.kind == "f":
+        return known_depth_m(raw, 1.0)
+    raise SourceError(f"depth is {raw.dtype}, allowed: 16-bit unsigned or float (metres)")
 
 
 def _decode(path: Path, mode: int) -> np.ndarray:

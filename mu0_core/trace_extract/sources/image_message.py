@@ -1,47 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sensor_msgs/Image and CompressedImage as arrays, by encoding and without ROS.
+"""sensor_msgs/Image and CompressedImage of a bag as arrays, without ROS.
 
-The messages are anything with the fields of the ROS types. Depth follows REP 118: 32FC1 in metres
-(NaN = unknown) or 16UC1 in millimetres (0 = unknown).
+The messages are anything with the fields of the ROS types. Rasters are read as live ones are
+(`observation.image_raster`); here is what is packed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from mu0_core.errors import SourceError
+from mu0_core.errors import ObservationError, SourceError
+from mu0_core.observation.image_raster import (
+    DEPTH_ENCODINGS,
+    MILLIMETRE_M,
+    RasterImage,
+    depth_m_from_image,
+    rgb_from_image,
+)
 from mu0_core.trace_extract.sources.image_file import metres
 
-# encoding -> channels, order of R, G, B in them
-_ORDERS = {
-    "rgb8": (3, (0, 1, 2)),
-    "bgr8": (3, (2, 1, 0)),
-    "rgba8": (4, (0, 1, 2)),
-    "bgra8": (4, (2, 1, 0)),
-    "mono8": (1, (0, 0, 0)),
-}
-_YUV = {
-    "yuv422_yuy2": cv2.COLOR_YUV2RGB_YUY2,
-    "yuv422": cv2.COLOR_YUV2RGB_UYVY,
-}
-COLOR_ENCODINGS = (*_ORDERS, *_YUV)
-DEPTH_ENCODINGS = ("16UC1", "32FC1")
-_MILLIMETRE_M = 0.001  # REP 118
 _DEPTH_HEADER_BYTES = 12  # compressed_depth_image_transport: one enum, two float32
-
-
-class RawImage(Protocol):
-    """The fields of sensor_msgs/Image that are used."""
-
-    encoding: str
-    is_bigendian: int
-    height: int
-    width: int
-    step: int
-    data: np.ndarray
 
 
 class CompressedImage(Protocol):
@@ -51,7 +34,7 @@ class CompressedImage(Protocol):
     data: np.ndarray
 
 
-def is_depth(message: RawImage | CompressedImage) -> bool:
+def is_depth(message: RasterImage | CompressedImage) -> bool:
     """Say whether the message states to hold depth."""
     if hasattr(message, "encoding"):
         return message.encoding in DEPTH_ENCODINGS
@@ -59,7 +42,7 @@ def is_depth(message: RawImage | CompressedImage) -> bool:
     return "compressedDepth" in stated or stated.split(";")[0].strip() in DEPTH_ENCODINGS
 
 
-def rgb_of(message: RawImage | CompressedImage) -> np.ndarray:
+def rgb_of(message: RasterImage | CompressedImage) -> np.ndarray:
     """Return (h, w, 3) uint8 RGB.
 
     Raises:
@@ -67,17 +50,11 @@ def rgb_of(message: RawImage | CompressedImage) -> np.ndarray:
     """
     if not hasattr(message, "encoding"):
         return cv2.cvtColor(_unpack(message, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    if message.encoding in _ORDERS:
-        channels, order = _ORDERS[message.encoding]
-        return _raster(message, np.dtype(np.uint8), channels)[..., order]
-    if message.encoding in _YUV:
-        return cv2.cvtColor(_raster(message, np.dtype(np.uint8), 2), _YUV[message.encoding])
-    raise SourceError(
-        f"colour encoding {message.encoding!r}, allowed: {', '.join(COLOR_ENCODINGS)}"
-    )
+    with _as_source_error():
+        return rgb_from_image(message)
 
 
-def depth_m_of(message: RawImage | CompressedImage) -> np.ndarray:
+def depth_m_of(message: RasterImage | CompressedImage) -> np.ndarray:
     """Return (h, w) float32 metres, NaN where unknown.
 
     Raises:
@@ -85,26 +62,17 @@ def depth_m_of(message: RawImage | CompressedImage) -> np.ndarray:
     """
     if not hasattr(message, "encoding"):
         return _compressed_depth(message)
-    if message.encoding not in DEPTH_ENCODINGS:
-        raise SourceError(
-            f"depth encoding {message.encoding!r}, allowed: {', '.join(DEPTH_ENCODINGS)}"
-        )
-    kind = np.dtype(np.uint16 if message.encoding == "16UC1" else np.float32)
-    kind = kind.newbyteorder(">" if message.is_bigendian else "<")
-    return metres(_raster(message, kind, 1)[..., 0], _MILLIMETRE_M)
+    with _as_source_error():
+        return depth_m_from_image(message)
 
 
-def _raster(message: RawImage, kind: np.dtype, channels: int) -> np.ndarray:
-    """Return (h, w, channels) without the padding of the rows."""
-    height, width, step = message.height, message.width, message.step
-    row = width * channels * kind.itemsize
-    if not height or not width or step < row or len(message.data) < step * height:
-        raise SourceError(
-            f"{width}x{height} {message.encoding} needs rows of {row} bytes; has step {step} and "
-            f"{len(message.data)} bytes"
-        )
-    rows = np.frombuffer(message.data, np.uint8, count=step * height).reshape(height, step)
-    return np.ascontiguousarray(rows[:, :row]).view(kind).reshape(height, width, channels)
+@contextmanager
+def _as_source_error() -> Iterator[None]:
+    """Turn the refusal of a raster into that of its bag."""
+    try:
+        yield
+    except ObservationError as error:
+        raise SourceError(str(error)) from error
 
 
 def _unpack(message: CompressedImage, mode: int, skip: int = 0) -> np.ndarray:
@@ -131,7 +99,7 @@ def _compressed_depth(message: CompressedImage) -> np.ndarray:
             "expected one channel of 16 bits"
         )
     if not message.format.strip().startswith("32FC1"):
-        return metres(raw, _MILLIMETRE_M)
+        return metres(raw, MILLIMETRE_M)
     if not with_header:
         raise SourceError(f"format {message.format!r}: 32FC1 is allowed as compressedDepth only")
     scale, offset = np.frombuffer(message.data, "<f4", count=2, offset=4)

@@ -100,8 +100,8 @@ def test_compressed_float_depth_is_stored_as_its_inverse(bags, tiny):
 @pytest.mark.parametrize(
     ("convert", "encoding", "message"),
     [
-        (rgb_of, "bayer_rggb8", "colour encoding 'bayer_rggb8', allowed: rgb8, bgr8"),
-        (depth_m_of, "mono16", "depth encoding 'mono16', allowed: 16UC1, 32FC1"),
+        (rgb_of, "bayer_rggb8", "colour image has encoding 'bayer_rggb8', allowed: rgb8, bgr8"),
+        (depth_m_of, "mono16", "depth image has encoding 'mono16', allowed: 32FC1"),
     ],
 )
 def test_other_encodings_are_refused_by_name(bags, convert, encoding, message):
@@ -112,10 +112,10 @@ def test_other_encodings_are_refused_by_name(bags, convert, encoding, message):
 def test_data_that_is_too_short_is_refused(bags):
     message = bags.image(0, np.zeros((4, 6, 3), np.uint8), "rgb8")
     message.data = message.data[:-1]
-    with pytest.raises(SourceError, match="6x4 rgb8 needs rows of 18 bytes; has step 18 and 71"):
+    with pytest.raises(SourceError, match="71 bytes, 4 rows of 18 need 72"):
         rgb_of(message)
     message.step = 17
-    with pytest.raises(SourceError, match="has step 17"):
+    with pytest.raises(SourceError, match="step 17 is shorter than a row of 18"):
         rgb_of(message)
 
 
