@@ -33,7 +33,7 @@ def make(film: Path, out: Path, config: Path | None) -> str:
     from mu0_core.trace_extract.settings import ExtractSettings
     from mu0_core.trace_extract.sources.discover import find_clips, read_clip
     from mu0_core.trace_extract.stage_cache import StageCache
-    from mu0_core.training.yaml_settings import read_settings
+    from mu0_core.yaml_settings import read_settings
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

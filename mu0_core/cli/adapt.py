@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from mu0_core.training.adaptation.run import Request, adapt
     from mu0_core.training.adaptation.settings import Adaptation
     from mu0_core.training.model_card import Provenance, current_commit
-    from mu0_core.training.yaml_settings import read_settings
+    from mu0_core.yaml_settings import read_settings
 
     if args.threads is not None:
         if args.threads < 1:

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from mu0_core.trace_extract.run import WORK, Job, extract_all
     from mu0_core.trace_extract.settings import ExtractSettings
     from mu0_core.trace_extract.sources.discover import find_clips
-    from mu0_core.training.yaml_settings import read_settings
+    from mu0_core.yaml_settings import read_settings
 
     if args.workers < 1:
         raise ConfigError(f"--workers {args.workers} must be at least 1")

@@ -36,11 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder made by mu0 collect; world-model: or folder of episodes, "
                         "which beats that of --config")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
-    budget = parser.add_mutually_exclusive_group(required=True)
+    budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, help="time of the updates, all runs together")
     budget.add_argument("--steps", type=int, help="number of updates, all runs together")
-    budget.add_argument("--config", type=Path, metavar="FILE",
-                        help="world-model: YAML file of a training on episodes")  # fmt: skip
+    parser.add_argument("--config", type=Path, metavar="FILE",
+                        help="world-model: YAML file of a training on episodes; options given "
+                        "beside it win")  # fmt: skip
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--seed", type=int, help="of the training (default: 0)")
     parser.add_argument("--batch-size", type=int, help="observations per update")
@@ -102,8 +103,11 @@ def _refuse_foreign(args: argparse.Namespace) -> None:
             raise ConfigError("--max-snapshots needs --world-model: without it nothing is cached")
     if foreign:
         raise ConfigError(f"--{foreign[0].replace('_', '-')} does not apply to {args.what}")
-    if args.data is None and args.config is None:
-        raise ConfigError("--data is missing")
+    if args.config is None:
+        if args.data is None:
+            raise ConfigError("--data is missing")
+        if args.steps is None and args.minutes is None:
+            raise ConfigError("when to stop is missing: --steps, --minutes or --config")
 
 
 def _world_model(args, budget, provenance, bars):

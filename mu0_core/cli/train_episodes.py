@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, provenance: Callable, bars) -> int:
     """Train, export and write the model card; return 0."""
     from mu0_core.training.episodes.run import train_on_episodes
     from mu0_core.training.episodes.settings import EpisodeTraining
-    from mu0_core.training.yaml_settings import read_settings
+    from mu0_core.yaml_settings import read_settings
 
     for name in _NOT_HERE:
         if getattr(args, name) is not None:

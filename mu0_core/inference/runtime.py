@@ -92,8 +92,8 @@ def embedded_parts(config: WorldModelConfig) -> tuple[dict[str, Tensor], Path]:
     """
     language, vision = converted_model(smollm2.NAME), converted_model(dinov2_small.NAME)
     tensors = {
-        **dinov2_tensors(vision / "model.safetensors", max(config.vision_feature_layers)),
-        **llama_tensors(language / "model.safetensors", config.num_vlm_layers),
+        **dinov2_tensors(vision / WEIGHTS, max(config.vision_feature_layers)),
+        **llama_tensors(language / WEIGHTS, config.num_vlm_layers),
     }
     return tensors, language
 
@@ -137,7 +137,7 @@ def _instruction_encoder(config: TracePolicyConfig) -> InstructionEncoder:
     world = WorldModelConfig.from_json(folder / "config.json")
     text = read_sizes(folder).text
     parts = converted_model(smollm2.NAME)
-    tensors = llama_tensors(parts / "model.safetensors", world.num_vlm_layers)
+    tensors = llama_tensors(parts / WEIGHTS, world.num_vlm_layers)
     language = LanguageModel(text, world.num_vlm_layers)
     names = {name: PRETRAINED_LANGUAGE + name for name in language.state_dict()}
     load_exact(language, names, {parts.name: tensors})

@@ -145,7 +145,7 @@ def _same_config(start: Path, config: TracePolicyConfig) -> TracePolicyConfig:
 def instruction_encoder() -> InstructionEncoder:
     """Return the frozen language part of the embedded world model."""
     config, sizes = profile.EMBEDDED_WORLD_MODEL, profile.EMBEDDED_SIZES
-    path = profile.language_folder() / "model.safetensors"
+    path = profile.language_folder() / WEIGHTS
     language = LanguageModel(sizes.text, config.num_vlm_layers)
     names = {name: PRETRAINED_LANGUAGE + name for name in language.state_dict()}
     load_exact(language, names, {path.parent.name: llama_tensors(path, config.num_vlm_layers)})

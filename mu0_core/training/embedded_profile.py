@@ -14,14 +14,14 @@ from torch import Tensor
 
 from mu0_core.action_expert.trace_policy_config import TracePolicyConfig
 from mu0_core.inference.language import InstructionTokenizer
+from mu0_core.inference.runtime import embedded_parts
 from mu0_core.model.backbone_config import BackboneConfig, TextConfig, VisionConfig
 from mu0_core.model.checkpoint import load_exact
 from mu0_core.model.config import WorldModelConfig
 from mu0_core.model.layout import PRETRAINED_LANGUAGE, PRETRAINED_TOWER, stored_names
-from mu0_core.model.pretrained import dinov2_tensors, llama_tensors
 from mu0_core.model.world_model import WorldModel
 from mu0_core.simulation.expert import CONTROL_PERIOD_S, ROUND_STEPS
-from mu0_core.weights import dinov2_small, smollm2
+from mu0_core.weights import smollm2
 from mu0_core.weights.cache import converted_model
 
 EMBEDDED_WORLD_MODEL = WorldModelConfig(
@@ -86,19 +86,6 @@ EMBEDDED_POLICY = TracePolicyConfig(
 )
 
 
-def pretrained_parts(config: WorldModelConfig) -> dict[str, Tensor]:
-    """Return the frozen tensors by stored name, from the converted packages.
-
-    Raises:
-        MissingWeightsError, ModelIntegrityError: the cache of weights is incomplete or changed.
-    """
-    vision, language = converted_model(dinov2_small.NAME), converted_model(smollm2.NAME)
-    return {
-        **dinov2_tensors(vision / "model.safetensors", max(config.vision_feature_layers)),
-        **llama_tensors(language / "model.safetensors", config.num_vlm_layers),
-    }
-
-
 def build_embedded(delta_scale: tuple[float, float, float] | None = None) -> WorldModel:
     """Return a world model with the pretrained backbone and a randomly initialised expert.
 
@@ -106,7 +93,7 @@ def build_embedded(delta_scale: tuple[float, float, float] | None = None) -> Wor
     """
     config = replace(EMBEDDED_WORLD_MODEL, delta_scale=delta_scale)
     model = WorldModel(config, EMBEDDED_SIZES)
-    fill_pretrained(model, pretrained_parts(config))
+    fill_pretrained(model, embedded_parts(config)[0])
     return model.eval()
 
 

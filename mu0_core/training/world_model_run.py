@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from mu0_core.errors import ConfigError, DataError
+from mu0_core.inference.runtime import embedded_parts
 from mu0_core.model.checkpoint import WEIGHTS
 from mu0_core.model.layout import PRETRAINED_LANGUAGE, PRETRAINED_TOWER
 from mu0_core.model.loading import load_world_model, save_world_model
@@ -169,7 +170,7 @@ def load_embedded(folder: Path) -> WorldModel:
         ConfigError: it is not of the embedded profile as it is now.
         ModelError: it is broken.
     """
-    parts = profile.pretrained_parts(profile.EMBEDDED_WORLD_MODEL)
+    parts = embedded_parts(profile.EMBEDDED_WORLD_MODEL)[0]
     model = load_world_model(folder, external=parts, require_manifest=True)
     wanted = dataclasses.replace(
         profile.EMBEDDED_WORLD_MODEL, delta_scale=model.config.delta_scale

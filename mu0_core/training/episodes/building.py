@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mu0_core.errors import ConfigError
 from mu0_core.inference.registry import ASSETS
-from mu0_core.inference.runtime import DEFAULT_WORLD_MODEL
+from mu0_core.inference.runtime import DEFAULT_WORLD_MODEL, embedded_parts
 from mu0_core.model.build import build_world_model
 from mu0_core.model.checkpoint import WEIGHTS, load_exact
 from mu0_core.model.freeze import set_trainable
@@ -22,7 +22,7 @@ from mu0_core.model.lora import adapt, merged
 from mu0_core.model.pretrained import huggingface_tensors
 from mu0_core.model.tensor_file import TensorFile
 from mu0_core.model.world_model import WorldModel
-from mu0_core.training.episodes.architecture import TINY, Blueprint, embedded_profile
+from mu0_core.training.episodes.architecture import TINY, Blueprint
 from mu0_core.training.episodes.settings import FineTuneSettings, ModelSettings
 
 _ADAPTED = "expert.layers"
@@ -82,7 +82,7 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if blueprint.start is not None:
-            external = embedded_profile().pretrained_parts(config) if blueprint.embedded else None
+            external = embedded_parts(config)[0] if blueprint.embedded else None
             net = load_world_model(blueprint.start, config=config, external=external)
         else:
             net = build_world_model(config, blueprint.sizes)
@@ -138,7 +138,7 @@ def _sources(blueprint: Blueprint, settings: ModelSettings):
     """Yield label and tensors of what the frozen parts are filled from."""
     config = blueprint.config
     if blueprint.embedded:
-        yield "pretrained parts", embedded_profile().pretrained_parts(config)
+        yield "pretrained parts", embedded_parts(config)[0]
         folder = blueprint.architecture or ASSETS / "models" / DEFAULT_WORLD_MODEL
         yield str(folder), TensorFile(folder / WEIGHTS)  # its connector
     elif settings.backbone is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mu0_core.trace_extract.settings import ExtractSettings
 from mu0_core.trace_extract.stages.segments import PAPER, SHORT
-from mu0_core.training.yaml_settings import read_settings
+from mu0_core.yaml_settings import read_settings
 
 CONFIG = Path(__file__).parents[3] / "config" / "extract"
 

@@ -94,6 +94,8 @@ def test_what_makes_no_sense_is_refused(called, words, message, snapshots):
 def test_data_is_needed_and_must_be_of_one_kind(called, tmp_path):
     with pytest.raises(ConfigError, match="--data is missing"):
         train.run(parse(train, "world-model", "--out", "o", "--steps", "1"))
+    with pytest.raises(ConfigError, match="when to stop is missing: --steps, --minutes or --con"):
+        train.run(parse(train, "world-model", "--out", "o", "--data", str(tmp_path)))
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(DataError, match="holds neither snapshots of mu0 collect .* nor epi"):
             words = ["world-model", "--data", str(folder), "--out", "o", "--steps", "1"]
@@ -101,10 +103,9 @@ def test_data_is_needed_and_must_be_of_one_kind(called, tmp_path):
     assert not called
 
 
-@pytest.mark.parametrize("words", [[], ["--steps", "1", "--minutes", "1"]])
-def test_there_is_exactly_one_budget(words, capsys):
+def test_there_is_one_budget(capsys):
     with pytest.raises(SystemExit):
-        parse(train, "world-model", "--data", "d", "--out", "o", *words)
+        parse(train, "world-model", "--data", "d", "--out", "o", "--steps", "1", "--minutes", "1")
     assert "--minutes" in capsys.readouterr().err
 
 

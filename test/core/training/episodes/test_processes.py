@@ -27,7 +27,7 @@ from accelerate.state import AcceleratorState, PartialState
 from mu0_core.training.episodes.run import train_on_episodes
 from mu0_core.training.episodes.settings import EpisodeTraining
 from mu0_core.training.model_card import Provenance
-from mu0_core.training.yaml_settings import from_values
+from mu0_core.yaml_settings import from_values
 
 torch.set_num_threads(1)
 job = json.loads(sys.argv[1])

@@ -20,7 +20,7 @@ from mu0_core.training.episodes.settings import (
     RunSettings,
 )
 from mu0_core.training.flow_sampling import draw_time
-from mu0_core.training.yaml_settings import read_settings
+from mu0_core.yaml_settings import read_settings
 
 FOLDER = Path(__file__).resolve().parents[4] / "config/train"
 SHIPPED = [p for p in sorted(FOLDER.glob("*.yaml")) if not p.name.startswith("accelerate")]

@@ -11,7 +11,7 @@ import yaml
 
 from mu0_core.errors import ConfigError
 from mu0_core.training.episodes.settings import EpisodeTraining
-from mu0_core.training.yaml_settings import from_values, read_settings
+from mu0_core.yaml_settings import from_values, read_settings
 
 
 @dataclass(frozen=True)
