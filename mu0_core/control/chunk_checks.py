@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mu0_core.control.collision_check import FLOOR, Clearance
 from mu0_core.control.gate_settings import GateSettings
 from mu0_core.errors import Mu0Error
 from mu0_core.robot.description import RobotDescription
@@ -102,6 +103,57 @@ def check_ages(
             )
 
 
+def check_order(chunk: ActionChunk, task_id: bytes, last_sequence: int) -> None:
+    """Refuse a chunk that is older than the last one of the same task."""
+    if chunk.task_id == task_id and chunk.sequence <= last_sequence:
+        raise ChunkRejected(
+            "DISCONTINUITY",
+            f"chunk {chunk.sequence} came after chunk {last_sequence} of the same task",
+        )
+
+
+def check_prompt(late_s: float, settings: GateSettings) -> None:
+    """Refuse a motion that joins one under way, but took so long to plan that the arm is gone.
+
+    The controller would join it from a state that nobody has judged.
+    """
+    if late_s > settings.jitter_s:
+        raise ChunkRejected(
+            "OBSERVATION_STALE",
+            f"the gate needed {late_s:.3f} s to judge while the arm moved on, allowed "
+            f"{settings.jitter_s} s",
+        )
+
+
+def check_tracking(error_rad: float, settings: GateSettings) -> None:
+    """Refuse to move an arm that is not where it was commanded to be."""
+    if not error_rad <= settings.max_tracking_error_rad:
+        raise ChunkRejected(
+            "TRACKING_ERROR",
+            f"arm is {error_rad:.3f} rad from the commanded state, allowed "
+            f"{settings.max_tracking_error_rad}",
+        )
+
+
+def allowed_age_s(
+    speed_rad_s: np.ndarray, robot: RobotDescription, settings: GateSettings
+) -> float:
+    """Return how old an observation may be for an arm at this speed (A,): the faster, the less."""
+    share = min(1.0, float(np.max(np.abs(speed_rad_s) / robot.limits.velocity_rad_s)))
+    at_rest_s = max(settings.max_observation_age_at_rest_s, settings.max_observation_age_s)
+    return at_rest_s + share * (settings.max_observation_age_s - at_rest_s)
+
+
+def steps_gone_by(chunk: ActionChunk, now_ns: int) -> int:
+    """Return how many leading steps were meant for a time that is over; refuse if all were."""
+    late_s = (now_ns - chunk.start_ns) * 1e-9
+    gone = max(0, int(np.floor(late_s / chunk.step_period_s)))
+    last = chunk.execute_steps or len(chunk.positions_rad)
+    if gone >= last:
+        raise ChunkRejected("OBSERVATION_STALE", f"all {last} steps were meant for the past")
+    return gone
+
+
 def check_jumps(waypoints: np.ndarray, settings: GateSettings) -> None:
     """Refuse a start away from the commanded state and spikes between steps (n + 1, A)."""
     with np.errstate(over="ignore"):  # an infinite jump is a jump
@@ -171,3 +223,14 @@ def check_workspace(
                 "WORKSPACE_VIOLATION",
                 f"link {name} would be at {lowest:.3f} m, below the floor at {robot.floor_m} m",
             )
+
+
+def check_clearance(clearance: Clearance) -> None:
+    """Refuse a motion on which two things come too near each other."""
+    if clearance.too_near:
+        link, other = clearance.pair
+        raise ChunkRejected(
+            "WORKSPACE_VIOLATION" if other == FLOOR else "COLLISION_PREDICTED",
+            f"{link} would come within {clearance.distance_m:.3f} m of {other}, allowed "
+            f"{clearance.least_m} m",
+        )

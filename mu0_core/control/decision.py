@@ -36,6 +36,8 @@ class GateDecision:
         arm, gripper: for the controllers; None when rejected, in dry run, or not asked for.
         stretch: how many times slower than proposed (1 = as proposed).
         duration_s: of the motion, rest tail included.
+        clearance_m: that the motion keeps from the arm itself, the floor and obstacles; NaN when
+            that is not checked.
     """
 
     outcome: Outcome
@@ -45,3 +47,4 @@ class GateDecision:
     gripper: JointTrajectory | None = None
     stretch: float = 1.0
     duration_s: float = 0.0
+    clearance_m: float = float("nan")

@@ -33,6 +33,10 @@ class GateSettings:
         max_tracking_error_rad: commanded against measured; more latches the gate.
         arming_s: healthy joint states needed before the first motion.
         speed_scale: 1 = the robot description's limits; lower is slower.
+        check_collisions: keep the arm's body clear of itself, the floor and obstacles; needs the
+            part ``collision`` of the robot description.
+        require_points: move only while the points of a depth camera are there and fresh.
+        max_points_age_s: of those points.
     """
 
     dry_run: bool = False
@@ -52,6 +56,9 @@ class GateSettings:
     max_tracking_error_rad: float = 0.15
     arming_s: float = 0.0
     speed_scale: float = 1.0
+    check_collisions: bool = True
+    require_points: bool = False
+    max_points_age_s: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

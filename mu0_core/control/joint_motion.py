@@ -10,12 +10,17 @@ for them holds at every instant, not only where somebody looked.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import comb
 
 import numpy as np
 from scipy.interpolate import BPoly
 
 from mu0_core.errors import ShapeError
 from mu0_core.types import JointTrajectory
+
+_SHORT_S = 0.06  # Bernstein coefficients of a longer piece say little; of its parts, enough
+_PARTS, _FINE_PARTS = 8, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class JointMotion:
         self._coefficients = [np.stack(rows)]
         for _ in range(3):
             self._coefficients.append(_derivative(self._coefficients[-1], step))
-        self._curves = [BPoly(c, times_s) for c in self._coefficients[:3]]
+        self._curves: list[BPoly] = []  # made when first sampled
 
     def trajectory(self, joint_names: tuple[str, ...]) -> JointTrajectory:
         """Return the points after the first, which is where the controller is anyhow."""
@@ -88,17 +93,58 @@ class JointMotion:
         times_s = np.asarray(times_s, dtype=float)
         inside = np.clip(times_s, self.times_s[0], self.times_s[-1])
         moving = ((times_s >= self.times_s[0]) & (times_s < self.times_s[-1]))[..., None]
+        if not self._curves:
+            self._curves = [BPoly(c, self.times_s) for c in self._coefficients[:3]]
         position, velocity, acceleration = (curve(inside) for curve in self._curves)
         return position, np.where(moving, velocity, 0.0), np.where(moving, acceleration, 0.0)
 
-    def bounds(self) -> MotionBounds:
-        """Return bounds over all pieces; for short pieces they are tight."""
-        position = self._coefficients[0]
+    def travel(self, times_s: np.ndarray) -> np.ndarray:
+        """Return how far each joint (K, A) has turned to and fro by times (K,), at most."""
+        fastest = np.abs(self._coefficients[1]).max(axis=0)
+        gone = np.cumsum(fastest * np.diff(self.times_s)[:, None], axis=0)
+        gone = np.concatenate([np.zeros_like(gone[:1]), gone])
+        piece = np.searchsorted(self.times_s, times_s, side="right") - 1
+        piece = np.clip(piece, 0, len(fastest) - 1)
+        inside = np.clip(times_s, self.times_s[0], self.times_s[-1]) - self.times_s[piece]
+        return gone[piece] + fastest[piece] * inside[:, None]
+
+    def bounds(self, *, fine: bool = False) -> MotionBounds:
+        """Return bounds over all pieces, long ones in parts; for short pieces they are tight.
+
+        Args:
+            fine: take short pieces in parts as well, and in more of them.
+        """
+        long = np.diff(self.times_s) > (0.0 if fine else _SHORT_S)
+        parts = _FINE_PARTS if fine else _PARTS
+        position, *rates = (_in_parts(c, long, parts) for c in self._coefficients)
         return MotionBounds(
-            position.min(axis=(0, 1)),
-            position.max(axis=(0, 1)),
-            *(np.abs(c).max(axis=(0, 1)) for c in self._coefficients[1:]),
+            position.min(axis=0),
+            position.max(axis=0),
+            *(np.abs(c).max(axis=0) for c in rates),
         )
+
+
+def _in_parts(coefficients: np.ndarray, long: np.ndarray, parts: int) -> np.ndarray:
+    """Return Bernstein coefficients (M, A) of all pieces, the ``long`` (K - 1,) cut into parts."""
+    joints = coefficients.shape[-1]
+    if not long.any():
+        return coefficients.reshape(-1, joints)
+    cut = np.tensordot(_cut(len(coefficients) - 1, parts), coefficients[:, long], axes=1)
+    short = coefficients[:, ~long]
+    return np.concatenate([short.reshape(-1, joints), cut.reshape(-1, joints)])
+
+
+@lru_cache
+def _cut(degree: int, parts: int) -> np.ndarray:
+    """Return the matrix that makes coefficients of 2^n equal parts of those of a piece.
+
+    Halving a piece takes means of neighbouring coefficients (de Casteljau).
+    """
+    left = np.array([[comb(i, j) / 2**i for j in range(degree + 1)] for i in range(degree + 1)])
+    cuts = [np.eye(degree + 1)]
+    while len(cuts) < parts:
+        cuts = [half @ cut for cut in cuts for half in (left, left[::-1, ::-1])]
+    return np.concatenate(cuts)
 
 
 def _derivative(coefficients: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -3,9 +3,10 @@
 
 The path is a cubic spline through the waypoints over a step count s. A smooth time law runs s
 from 0 to the end, with a soft ramp at the end and, from rest, at the start; so positions are C2
-and the last waypoint is reached at zero speed without overshoot. If a limit is broken, the whole
-motion is slowed by one factor; from rest the path stays exactly the same. Limits are judged on the
-trajectory that goes out, piece by piece, not on samples of it.
+and the last waypoint is reached at zero speed without overshoot. A motion that replaces another
+begins with its position, velocity and acceleration, so C2 holds over the seam as well. If a limit
+is broken, the whole motion is slowed by one factor; from rest the path stays exactly the same.
+Limits are judged on the trajectory that goes out, piece by piece, not on samples of it.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline, PchipInterpolator, PPoly
+from scipy.interpolate import BSpline, CubicSpline, PPoly
 
 from mu0_core.control.joint_motion import JointMotion, MotionBounds
 
 _ATTEMPTS = 12
 _SLACK, _SLACK_IN_MOTION = 1.0005, 1.05  # in motion the path bends further as it is slowed
 _SHORTEST_PERIOD_S = 0.005
-_JOIN_S = 0.2
+_JOINS_S = (0.2, 0.4)  # how long the piece may be that leads from a start in motion to the path
 
-State = tuple[np.ndarray, np.ndarray]  # position and velocity (A,)
+State = tuple[np.ndarray, np.ndarray, np.ndarray]  # position, velocity, acceleration (A,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,16 @@ class RateLimits:
     jerk: np.ndarray
 
     def slowing_needed(self, bounds: MotionBounds) -> float:
-        """Return how many times slower a motion must be to keep the limits; <= 1: it does."""
+        """Return how many times slower a motion must be to keep the limits; <= 1: it does.
+
+        The bounds may be those of several motions side by side (S A,).
+        """
+        rows = (-1, len(self.velocity))
         return float(
             max(
-                np.max(bounds.velocity / self.velocity),
-                np.sqrt(np.max(bounds.acceleration / self.acceleration)),
-                np.cbrt(np.max(bounds.jerk / self.jerk)),
+                np.max(bounds.velocity.reshape(rows) / self.velocity),
+                np.sqrt(np.max(bounds.acceleration.reshape(rows) / self.acceleration)),
+                np.cbrt(np.max(bounds.jerk.reshape(rows) / self.jerk)),
             )
         )
 
@@ -56,7 +61,7 @@ class TimedPath:
         stretch: factor by which time is slowed.
     """
 
-    path: PPoly
+    path: PPoly | BSpline
     steps: int
     step_period_s: float
     ramp_up_s: float
@@ -122,8 +127,8 @@ def time_path(
     sample_period_s: float,
     max_stretch: float,
     starts: Sequence[State] = (),
-    monotone: bool = False,
-) -> tuple[TimedPath, JointMotion]:
+    smoothed: bool = False,
+) -> tuple[TimedPath, JointMotion, JointMotion | None]:
     """Time a path through waypoints (n + 1, A), the first being the commanded state.
 
     Args:
@@ -133,13 +138,14 @@ def time_path(
         limits: kept at every moment of the motion that is returned.
         sample_period_s: spacing of the trajectory points.
         max_stretch: give up when more slowing would be needed.
-        starts: empty at rest; in motion the commanded (position, velocity) and, after it, those
-            that the controller may have because messages take time: the limits hold for all.
-        monotone: never leave the range of two neighbouring waypoints; only C1, from rest only.
+        starts: empty at rest; in motion the commanded state and, after it, those that the
+            controller may have because messages take time: the limits hold for all.
+        smoothed: never leave the range of neighbouring waypoints, cut corners instead; from rest.
 
     Returns:
-        The timed path and the motion that a controller makes of its points. If the limits cannot
-        be kept, ``stretch`` is infinite and the motion is not to be used.
+        The timed path; what a controller makes of its points when it stands at the first start;
+        and, for S starts, the S first pieces side by side, as a motion of S A joints. If the
+        limits cannot be kept, ``stretch`` is infinite and the motion is not to be used.
     """
     steps = len(waypoints) - 1
     down_s = min(ramp_s, steps * step_period_s)
@@ -147,47 +153,69 @@ def time_path(
     stretch = 1.0
     for _ in range(_ATTEMPTS):
         tangent = starts[0][1] * step_period_s * stretch if starts else None
-        path = _path(waypoints, tangent, monotone)
+        path = _path(waypoints, tangent, smoothed)
         timed = TimedPath(path, steps, step_period_s, up_s, down_s, stretch)
-        times, *columns = timed.points(sample_period_s)
-        if starts:
-            motions = _joined(times, columns[0], columns[1], starts, _JOIN_S * stretch)
-        else:  # where the acceleration steps, cubic pieces do not swing because of it
-            motions = [JointMotion(times, *columns[: 2 if monotone else 3])]
-        slower = max(limits.slowing_needed(motion.bounds()) for motion in motions)
-        if slower <= 1.0:
-            return timed, motions[0]
+        points = timed.points(sample_period_s)
+        slower = np.inf
+        for join_s in _JOINS_S if starts else (0.0,):
+            tail, heads = _joined(points, starts, join_s * stretch)
+            needed = limits.slowing_needed(tail.bounds())
+            if heads is not None:
+                needed = max(needed, limits.slowing_needed(heads.bounds()))
+            if needed <= 1.0:
+                return timed, tail if heads is None else _in_a_row(heads, tail), heads
+            slower = min(slower, needed)
         stretch *= slower * (_SLACK_IN_MOTION if starts else _SLACK)
         if stretch > max_stretch:
             break
-    return TimedPath(path, steps, step_period_s, up_s, down_s, np.inf), motions[0]
+    return TimedPath(path, steps, step_period_s, up_s, down_s, np.inf), tail, None
 
 
 def _joined(
-    times: np.ndarray,
-    positions: np.ndarray,
-    velocities: np.ndarray,
-    starts: Sequence[State],
-    join_s: float,
-) -> list[JointMotion]:
-    """Return the motion from each start; one long piece leads to the path, so none has to rush."""
-    kept = times >= min(join_s, times[-1] / 2)
-    times = np.concatenate([[0.0], times[kept]])
-    return [
-        JointMotion(
-            times,
-            np.concatenate([position[None], positions[kept]]),
-            np.concatenate([velocity[None], velocities[kept]]),
-        )
-        for position, velocity in starts
-    ]
+    points: tuple[np.ndarray, ...], starts: Sequence[State], join_s: float
+) -> tuple[JointMotion, JointMotion | None]:
+    """Return the motion along the path, and the pieces that lead to it, side by side (S A).
+
+    They are long, so that none has to rush.
+    """
+    if not starts:
+        return JointMotion(*points), None
+    times = points[0]
+    first = int(np.searchsorted(times, min(join_s, times[-1] / 2)))
+    columns = (
+        np.stack([np.concatenate(begin), np.tile(column[first], len(starts))])
+        for begin, column in zip(zip(*starts), points[1:])
+    )
+    heads = JointMotion(np.array([0.0, times[first]]), *columns)
+    return JointMotion(*(column[first:] for column in points)), heads
 
 
-def _path(waypoints: np.ndarray, tangent: np.ndarray | None, monotone: bool) -> PPoly:
-    """Return the curve over steps: natural spline, or with a start tangent, or monotone."""
+def _in_a_row(heads: JointMotion, tail: JointMotion) -> JointMotion:
+    """Return the first of the heads and the tail, which begins where and when it ends, as one."""
+    names, joints = ("positions", "velocities", "accelerations"), tail.positions.shape[1]
+    columns = (
+        np.concatenate([getattr(heads, name)[:1, :joints], getattr(tail, name)]) for name in names
+    )
+    return JointMotion(np.concatenate([heads.times_s[:1], tail.times_s]), *columns)
+
+
+def _path(waypoints: np.ndarray, tangent: np.ndarray | None, smoothed: bool) -> PPoly | BSpline:
+    """Return a C2 curve over steps: natural spline, or with a start tangent, or smoothed."""
+    if smoothed:
+        return _smoothed(waypoints)
     steps = np.arange(len(waypoints))
-    if monotone:
-        return PchipInterpolator(steps, waypoints)
     if tangent is None:
         return CubicSpline(steps, waypoints, bc_type="natural")
     return CubicSpline(steps, waypoints, bc_type=((1, tangent), (2, np.zeros_like(tangent))))
+
+
+def _smoothed(waypoints: np.ndarray) -> BSpline:
+    """Return the uniform cubic B-spline whose control points are the waypoints.
+
+    It begins and ends in the first and the last and stays between neighbours; a corner is cut by a
+    sixth of how far it bends.
+    """
+    before = 2 * waypoints[:1] - waypoints[1:2]
+    after = 2 * waypoints[-1:] - waypoints[-2:-1]
+    knots = np.arange(-3.0, len(waypoints) + 3)
+    return BSpline(knots, np.concatenate([before, waypoints, after]), 3)

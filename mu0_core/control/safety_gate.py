@@ -9,23 +9,27 @@ by itself when nobody sends another. The gate holds no clock: time is an argumen
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from mu0_core.control import chunk_checks as checks
 from mu0_core.control.brake import brake
 from mu0_core.control.chunk_checks import ChunkRejected
+from mu0_core.control.commanded_motion import CommandedMotion
 from mu0_core.control.decision import GateDecision, GateState, Outcome
 from mu0_core.control.gate_settings import GateSettings
-from mu0_core.control.gripper_timing import time_gripper
 from mu0_core.control.joint_motion import JointMotion
-from mu0_core.control.joint_trajectory_controller import JointTrajectoryController
 from mu0_core.control.motion_planner import MotionPlanner, rate_limits
 from mu0_core.control.path_timing import TimedPath
+from mu0_core.control.readiness import Readiness
+from mu0_core.robot.collision_model import Box
 from mu0_core.robot.description import RobotDescription
 from mu0_core.types import ActionChunk, JointTrajectory, Proprioception
 
-_LATCHING_CODE = "NON_FINITE_OUTPUT"
+Clock = Callable[[], int]  # ns, the same clock as that of the stamps
+_LATCHING_CODE, _ALARM_CODE = "NON_FINITE_OUTPUT", "PROTECTIVE_STOP"
 _AT_REST_RAD_S = 1e-3
 _LIMITED_FROM = 1.02  # slower than this many times is reported as LIMIT
 
@@ -35,24 +39,28 @@ class SafetyGate:
 
     Attributes:
         state: see `GateState`.
+        commanded: where arm and gripper are meant to be.
         cause, cause_message: why it is HOLDING or LATCHED; a constant of ``msg/ErrorCode.msg``.
         counters: counts outcomes, latches and, for rejections, codes.
     """
 
-    def __init__(self, robot: RobotDescription, settings: GateSettings | None = None) -> None:
+    def __init__(
+        self,
+        robot: RobotDescription,
+        settings: GateSettings | None = None,
+        boxes: tuple[Box, ...] = (),
+    ) -> None:
         self.robot = robot
         self.settings = settings or GateSettings()
         self.state = GateState.IDLE
         self.cause, self.cause_message = "SUCCESS", ""
         self.counters: Counter[str] = Counter()
-        self._planner = MotionPlanner(robot, self.settings)
-        self._shadow = JointTrajectoryController(robot.arm_joints)
-        self._fingers = JointTrajectoryController((robot.gripper.joint,))
-        self._started = False  # joint states were seen: there is a commanded state
+        self.readiness = Readiness(self.settings)
+        self._planner = MotionPlanner(robot, self.settings, boxes)
+        self.commanded = CommandedMotion(robot)
         self._task, self._last_sequence = b"", -1
         self._bad_in_a_row = 0
-        self._healthy_since_ns: int | None = None
-        self._end_ns = 0
+        self._alarm = ""  # a protective stop that is still signalled
 
     # -- observations ----------------------------------------------------------------------------
 
@@ -60,40 +68,46 @@ class SafetyGate:
         """Take joint states in: first hold position, arming and the tracking error."""
         measured = proprioception.positions_rad
         if not (np.all(np.isfinite(measured)) and np.isfinite(proprioception.gripper_m)):
-            self._healthy_since_ns = None
+            self.readiness.bad_states()
             return
-        if self._healthy_since_ns is None:
-            self._healthy_since_ns = now_ns
-        if not self._started:
-            self._shadow.set_initial(measured)
-            per_joint_m = self.robot.gripper.opening_per_joint_m
-            self._fingers.set_initial(np.array([proprioception.gripper_m / per_joint_m]))
-            self._started = True
+        self.readiness.good_states(now_ns)
+        if not self.commanded.known:
+            self.commanded.begin(proprioception)
             return
-        error = self._tracking_error(measured, now_ns)
+        error = self.commanded.error_rad(measured, now_ns)
         if error <= self.settings.max_tracking_error_rad:
             return
         if self.state is GateState.LATCHED:
             return
-        if self._shadow.remaining_s(now_ns * 1e-9) > 0:
+        if self.commanded.arm_moves(now_ns):
             self._latch("TRACKING_ERROR", f"arm is {error:.3f} rad from its command")
         else:
-            self._shadow.set_initial(measured)  # at rest, somebody else moved the arm
+            self.commanded.arm.set_initial(measured)  # at rest, somebody else moved the arm
 
-    def lose_observations(self) -> None:
-        """Note that joint states stopped coming or made no sense: arming starts anew."""
-        self._healthy_since_ns = None
+    def see_points(self, points_m: np.ndarray, radius_m: float, stamp_ns: int) -> None:
+        """Take the points (K, 3) of a camera, in the base frame, as obstacles of a radius.
 
-    def _tracking_error(self, measured: np.ndarray, now_ns: int) -> float:
-        return float(np.max(np.abs(self._shadow.sample(now_ns * 1e-9)[0] - measured)))
+        What lies on the arm itself is left out, going by its commanded posture.
+        """
+        body = self._planner.body
+        if body is None or not self.commanded.known:
+            return
+        posture = self.commanded.state(stamp_ns)[0]
+        body.see(body.without_arm(points_m, posture, 2 * radius_m), radius_m)
+        self.readiness.points_seen(stamp_ns)
+
+    def clearance_m(self, positions_rad: np.ndarray) -> float:
+        """Return how near the arm stands to itself, the floor or an obstacle; NaN: not checked."""
+        body = self._planner.body
+        return float("nan") if body is None else body.at(positions_rad).distance_m
 
     def is_moving(self, now_ns: int) -> bool:
         """Say whether an accepted trajectory, of arm or gripper, is still running."""
-        return now_ns < self._end_ns
+        return self.commanded.remaining_s(now_ns) > 0
 
     def queue_s(self, now_ns: int) -> float:
         """Return the seconds of accepted motion left."""
-        return max(0.0, (self._end_ns - now_ns) * 1e-9)
+        return self.commanded.remaining_s(now_ns)
 
     # -- chunks ----------------------------------------------------------------------------------
 
@@ -105,6 +119,7 @@ class SafetyGate:
         *,
         dry_run: bool = False,
         speed_scale: float = 1.0,
+        clock: Clock | None = None,
     ) -> GateDecision:
         """Judge one chunk; a rejected one changes nothing of the motion under way.
 
@@ -114,9 +129,14 @@ class SafetyGate:
             now_ns: time on the clock of the observation stamps.
             dry_run: check this one but command nothing (the settings may say so for all).
             speed_scale: share of the limits for this chunk, in (0, 1], times that of the settings.
+            clock: tells the time when the judgement is made; None = it took none.
         """
         try:
-            timed, motion, opening = self._judge(chunk, proprioception, now_ns, speed_scale)
+            timed, motion, opening, clearance_m = self._judge(
+                chunk, proprioception, now_ns, speed_scale
+            )
+            if clock is not None and self.commanded.starts(now_ns, self.settings.jitter_s):
+                checks.check_prompt((clock() - now_ns) * 1e-9, self.settings)
         except ChunkRejected as rejection:
             return self.refuse(rejection.code, str(rejection))
         self._bad_in_a_row = 0
@@ -127,28 +147,22 @@ class SafetyGate:
         self.state = GateState.LIMITING if limited else GateState.PASSING
         self.cause, self.cause_message = "SUCCESS", ""
         message = f"slowed {timed.stretch:.2f} times" if limited else ""
-        if self.settings.dry_run or dry_run:
-            message = f"dry run {message}".strip()
-            return GateDecision(
-                outcome, "SUCCESS", message, None, None, timed.stretch, timed.duration_s
-            )
-        arm = motion.trajectory(self.robot.arm_joints)
-        self._shadow.accept(arm, now_ns * 1e-9)
-        self._end_ns = now_ns + round(timed.duration_s * 1e9)
-        gripper = None if opening is None else self._command_gripper(opening, timed, now_ns)
-        return GateDecision(
-            outcome, "SUCCESS", message, arm, gripper, timed.stretch, timed.duration_s
+        answer = GateDecision(
+            outcome,
+            "SUCCESS",
+            message,
+            stretch=timed.stretch,
+            duration_s=timed.duration_s,
+            clearance_m=clearance_m,
         )
-
-    def _command_gripper(
-        self, opening_m: np.ndarray, timed: TimedPath, now_ns: int
-    ) -> JointTrajectory:
-        hand, now_s = self.robot.gripper, now_ns * 1e-9
-        here_m = float(self._fingers.sample(now_s)[0][0]) * hand.opening_per_joint_m
-        trajectory = time_gripper(opening_m, here_m, timed, hand)
-        self._fingers.accept(trajectory, now_s)
-        self._end_ns = max(self._end_ns, now_ns + round(float(trajectory.times_s[-1]) * 1e9))
-        return trajectory
+        if self.settings.dry_run or dry_run:
+            return replace(answer, message=f"dry run {message}".strip())
+        arm = motion.trajectory(self.robot.arm_joints)
+        self.commanded.accept_arm(arm, now_ns)
+        gripper = None
+        if opening is not None:
+            gripper = self.commanded.accept_gripper(opening, timed, now_ns)
+        return replace(answer, arm=arm, gripper=gripper)
 
     def _judge(
         self,
@@ -156,7 +170,7 @@ class SafetyGate:
         proprioception: Proprioception | None,
         now_ns: int,
         speed_scale: float,
-    ) -> tuple[TimedPath, JointMotion, np.ndarray | None]:
+    ) -> tuple[TimedPath, JointMotion, np.ndarray | None, float]:
         if self.state is GateState.LATCHED:
             raise ChunkRejected(self.cause, f"latched: {self.cause_message}; call reset first")
         checks.check_form(chunk, self.robot, self.settings)
@@ -164,12 +178,14 @@ class SafetyGate:
         if not 0 < speed_scale <= 1:
             raise ChunkRejected("INVALID_REQUEST", f"speed scale {speed_scale} is outside (0, 1]")
         self._check_ready(proprioception, now_ns)
-        here, speed = self._shadow.sample(now_ns * 1e-9)
+        here, speed = self.commanded.state(now_ns)
         moving = bool(np.max(np.abs(speed)) > _AT_REST_RAD_S)
-        self._check_time(chunk, proprioception, now_ns, speed)
+        allowed_s = checks.allowed_age_s(speed, self.robot, self.settings)
+        checks.check_ages(chunk, proprioception.stamp_ns, now_ns, allowed_s, self.settings)
+        checks.check_order(chunk, self._task, self._last_sequence)
         order = [chunk.joint_names.index(name) for name in self.robot.arm_joints]
         steps = np.asarray(chunk.positions_rad, dtype=float)[:, order]
-        first = self._steps_gone_by(chunk, now_ns) if moving else 0
+        first = checks.steps_gone_by(chunk, now_ns) if moving else 0
         last = chunk.execute_steps or len(steps)
         checks.check_jumps(np.concatenate([here[None], steps[first:]]), self.settings)
         checks.check_positions(steps, self.robot)
@@ -178,55 +194,19 @@ class SafetyGate:
             opening = np.asarray(opening, dtype=float)[first:last]
         checks.check_gripper(opening, self.robot)
         waypoints = np.concatenate([here[None], steps[first:last]])
-        starts = ()
-        if moving:
-            jitter_s = self.settings.jitter_s
-            around = self._shadow.ahead(now_ns * 1e-9, np.array([0.0, -jitter_s, jitter_s]))
-            starts = tuple(zip(*around[:2]))
-        timed, motion = self._planner.plan(waypoints, chunk.step_period_s, speed_scale, starts)
-        return timed, motion, opening
+        timed, motion, clearance_m = self._planner.plan(
+            waypoints,
+            chunk.step_period_s,
+            speed_scale,
+            self.commanded.starts(now_ns, self.settings.jitter_s),
+        )
+        return timed, motion, opening, clearance_m
 
     def _check_ready(self, proprioception: Proprioception | None, now_ns: int) -> None:
-        if proprioception is None or not self._started:
-            raise ChunkRejected("NOT_READY", "no joint states yet")
-        if not np.all(np.isfinite(proprioception.positions_rad)):
-            raise ChunkRejected("OBSERVATION_INVALID", "joint states are not finite")
-        since_ns = now_ns if self._healthy_since_ns is None else self._healthy_since_ns
-        healthy_s, arming_s = (now_ns - since_ns) * 1e-9, self.settings.arming_s
-        if healthy_s < arming_s:
-            raise ChunkRejected(
-                "NOT_READY", f"arming: healthy for {healthy_s:.2f} of {arming_s} s"
-            )
-        error = self._tracking_error(proprioception.positions_rad, now_ns)
-        if error > self.settings.max_tracking_error_rad:
-            raise ChunkRejected(
-                "TRACKING_ERROR",
-                f"arm is {error:.3f} rad from the commanded state, allowed "
-                f"{self.settings.max_tracking_error_rad}",
-            )
-
-    def _check_time(
-        self, chunk: ActionChunk, proprioception: Proprioception, now_ns: int, speed: np.ndarray
-    ) -> None:
-        s = self.settings
-        share = min(1.0, float(np.max(np.abs(speed) / self.robot.limits.velocity_rad_s)))
-        at_rest_s = max(s.max_observation_age_at_rest_s, s.max_observation_age_s)
-        allowed_s = at_rest_s + share * (s.max_observation_age_s - at_rest_s)
-        checks.check_ages(chunk, proprioception.stamp_ns, now_ns, allowed_s, s)
-        if chunk.task_id == self._task and chunk.sequence <= self._last_sequence:
-            raise ChunkRejected(
-                "DISCONTINUITY",
-                f"chunk {chunk.sequence} came after chunk {self._last_sequence} of the same task",
-            )
-
-    def _steps_gone_by(self, chunk: ActionChunk, now_ns: int) -> int:
-        """Return how many leading steps were meant for a time that is over."""
-        late_s = (now_ns - chunk.start_ns) * 1e-9
-        gone = max(0, int(np.floor(late_s / chunk.step_period_s)))
-        last = chunk.execute_steps or len(chunk.positions_rad)
-        if gone >= last:
-            raise ChunkRejected("OBSERVATION_STALE", f"all {last} steps were meant for the past")
-        return gone
+        known = proprioception is not None and self.commanded.known
+        self.readiness.check(proprioception.positions_rad if known else None, now_ns)
+        error_rad = self.commanded.error_rad(proprioception.positions_rad, now_ns)
+        checks.check_tracking(error_rad, self.settings)
 
     def refuse(self, code: str, message: str) -> GateDecision:
         """Count a chunk that may not run, for a reason found here or while it was decoded."""
@@ -242,7 +222,11 @@ class SafetyGate:
     # -- stop and reset --------------------------------------------------------------------------
 
     def stop(
-        self, now_ns: int, code: str = "CANCELED", message: str = "stopped"
+        self,
+        now_ns: int,
+        code: str = "CANCELED",
+        message: str = "stopped",
+        clock: Clock | None = None,
     ) -> JointTrajectory | None:
         """Return a braking trajectory; None when at rest, or when the one under way ends as soon.
 
@@ -250,35 +234,50 @@ class SafetyGate:
             now_ns: time.
             code: the cause to show while HOLDING, which the next good chunk ends.
             message: the cause in words.
+            clock: tells the time when it is planned; planned too late, it is planned anew.
         """
         if not self.is_moving(now_ns):
             return None
         if self.state is not GateState.LATCHED:
             self.state, self.cause, self.cause_message = GateState.HOLDING, code, message
-        trajectory = brake(
-            self._shadow,
-            now_ns * 1e-9,
-            rate_limits(self.robot),
-            self.settings.jitter_s,
-            self._planner.is_allowed,
-        )
+        limits, jitter_s = rate_limits(self.robot), self.settings.jitter_s
+        while True:
+            trajectory = brake(
+                self.commanded.arm, now_ns * 1e-9, limits, jitter_s, self._planner.is_allowed
+            )
+            then_ns = now_ns if clock is None else clock()
+            if trajectory is None or (then_ns - now_ns) * 1e-9 <= jitter_s:
+                break
+            now_ns = then_ns
         if trajectory is not None:
-            self._shadow.accept(trajectory, now_ns * 1e-9)
-            self._end_ns = now_ns + round(float(trajectory.times_s[-1]) * 1e9)
+            self.commanded.accept_arm(trajectory, now_ns)
         return trajectory
 
-    def reset(self) -> None:
-        """Leave LATCHED or HOLDING; the next chunk is judged anew, whatever its sequence."""
+    def alarm(self, message: str) -> None:
+        """Latch as long as a protective stop is signalled, and until `reset` after that."""
+        self._alarm = message
+        if message and self.cause != _ALARM_CODE:
+            self._latch(_ALARM_CODE, message)
+
+    def reset(self) -> bool:
+        """Leave LATCHED or HOLDING; the next chunk is judged anew, whatever its sequence.
+
+        Returns False, and changes nothing, while a protective stop is still signalled.
+        """
+        if self._alarm:
+            return False
         self.state, self.cause, self.cause_message = GateState.IDLE, "SUCCESS", ""
         self._task, self._last_sequence = b"", -1
         self._bad_in_a_row = 0
+        return True
 
     def restart_clock(self) -> None:
         """Forget all times after the data clock jumped; the next joint states are the new start.
 
         A latch stays, and so do the counters.
         """
-        self._started, self._healthy_since_ns, self._end_ns = False, None, 0
+        self.commanded.forget()
+        self.readiness.restart_clock()
         if self.state is not GateState.LATCHED:
             self.state, self.cause = GateState.HOLDING, "CLOCK_JUMP"
             self.cause_message = "the data clock jumped"

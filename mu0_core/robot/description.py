@@ -6,7 +6,8 @@ Limits come from the URDF times the fractions in the YAML, never from a model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,6 +18,7 @@ import yaml
 from mu0_core.errors import ConfigError
 from mu0_core.geometry import se3
 from mu0_core.paths import ASSETS, config_file
+from mu0_core.robot.collision_model import CollisionModel, collision_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,30 @@ class Joint:
 
 @dataclass(frozen=True, slots=True)
 class Gripper:
-    """A parallel gripper: its joint and the opening in metres that joint position means."""
+    """A gripper: its joint and the opening in metres that joint position means.
+
+    Openings count from the joint's zero, where the fingers are ``gap_at_zero_m`` apart. With a
+    ``fixed_finger`` the tip frame lies on the pad of the finger that stands still, and the other
+    one moves along +y of the tip; without, both move and the tip is between them. The fingers
+    may end ``beyond_tip_m`` behind the tip.
+    """
 
     joint: str
     opening_per_joint_m: float
     open_m: float
     closed_m: float
     speed_m_s: float
+    gap_at_zero_m: float = 0.0
+    fixed_finger: bool = False
+    beyond_tip_m: float = 0.0
+
+    def gap_m(self, opening_m: float | np.ndarray) -> float | np.ndarray:
+        """Return how far the fingers are apart at an opening."""
+        return opening_m + self.gap_at_zero_m
+
+    def centre_m(self, opening_m: float | np.ndarray) -> float | np.ndarray:
+        """Return where the middle between the fingers is, along y of the tip frame."""
+        return self.gap_m(opening_m) * (0.5 if self.fixed_finger else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +82,9 @@ class RobotDescription:
     ``rotation_slack_rad`` is how far the tip may be turned away from a wanted pose: 0 for arms
     that reach any orientation, more for arms with fewer than six joints. ``action_expert`` and
     ``camera`` are what the arm is used with unless told otherwise: a model id, and a name in
-    ``config/cameras`` or a path.
+    ``config/cameras`` or a path. ``work_scale`` is the size of what it handles against the demo
+    table's; ``simulation`` is read by `mu0_core.simulation.simulated_arm`.
+    Without ``collision`` the arm's body is not checked.
     """
 
     name: str
@@ -83,10 +104,15 @@ class RobotDescription:
     rotation_slack_rad: float = 0.0
     action_expert: str = "geometric"
     camera: str = "realsense"
+    work_scale: float = 1.0
+    simulation: Mapping[str, Any] = field(default_factory=dict)
+    collision: CollisionModel | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.rotation_slack_rad <= np.pi:
             raise ConfigError(f"rotation_slack_rad {self.rotation_slack_rad}: allowed 0 to pi")
+        if not 0.05 <= self.work_scale <= 5.0:
+            raise ConfigError(f"work_scale {self.work_scale}: allowed 0.05 to 5")
         if self.home_rad.shape != (len(self.arm_joints),):
             raise ConfigError(
                 f"home_rad has {self.home_rad.size} numbers for {len(self.arm_joints)} joints"
@@ -148,8 +174,23 @@ def _urdf_path(name: str, description: Path) -> Path:
 
 def _optional(data: dict[str, Any]) -> dict[str, Any]:
     """Return what a description may leave out."""
-    kinds = {"rotation_slack_rad": float, "action_expert": str, "camera": str}
+    kinds = {
+        "rotation_slack_rad": float,
+        "action_expert": str,
+        "camera": str,
+        "work_scale": float,
+        "simulation": dict,
+    }
     return {name: kind(data[name]) for name, kind in kinds.items() if name in data}
+
+
+def _collision(data: dict[str, Any], joints: dict[str, Joint]) -> CollisionModel | None:
+    """Return the arm's body, if the description has one."""
+    if "collision" not in data:
+        return None
+    chain = _chain(joints, data["base_frame"], data["tip_frame"])
+    links = [data["base_frame"], *(joint.child for joint in chain)]
+    return collision_model(data["collision"], links)
 
 
 def _chain(joints: dict[str, Joint], base: str, tip: str) -> tuple[Joint, ...]:
@@ -211,6 +252,7 @@ def load_robot(name_or_path: str) -> RobotDescription:
             workspace_max_m=np.array(data["workspace"]["max_m"], dtype=float),
             floor_m=float(data["floor_m"]),
             chain=_chain(joints, data["base_frame"], data["tip_frame"]),
+            collision=_collision(data, joints),
             **_optional(data),
         )
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:

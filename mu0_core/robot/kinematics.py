@@ -55,7 +55,7 @@ class Kinematics:
             if joint.name in self._column:
                 angle = q[..., self._column[joint.name]]
                 motion = np.zeros((*q.shape[:-1], 4, 4))
-                motion[..., :3, :3] = _axis_rotation(joint.axis, angle)
+                motion[..., :3, :3] = axis_rotation(joint.axis, angle)
                 motion[..., 3, 3] = 1.0
                 frame = frame @ motion
             frames[joint.child] = frame
@@ -138,14 +138,16 @@ class Kinematics:
         slack = self.robot.rotation_slack_rad
         q = np.clip(np.asarray(seed_rad, dtype=float), low, high)
         position_error = rotation_error = np.inf
-        for _ in range(2 * settings.max_iterations):
+        for k in range(2 * settings.max_iterations):
             tip = self.tip(q)
             linear = T_base_tip[:3, 3] - tip[:3, 3]
             angular = Rotation.from_matrix(T_base_tip[:3, :3] @ tip[:3, :3].T).as_rotvec()
             position_error = float(np.linalg.norm(linear))
             rotation_error = float(np.linalg.norm(angular))
             blocked = (q <= low, q >= high)
-            step = self._prioritised_step(q, linear, angular, blocked, settings)
+            # near the end of its reach turning pulls an arm off its place; at last it only moves
+            wanted = angular if k < 1.5 * settings.max_iterations else np.zeros(3)
+            step = self._prioritised_step(q, linear, wanted, blocked, settings)
             reached = position_error < settings.position_tolerance_m
             still = np.max(np.abs(step)) < _STILL_RAD
             if reached and (rotation_error < settings.rotation_tolerance_rad or still):
@@ -202,7 +204,7 @@ def _unreached(
     )
 
 
-def _axis_rotation(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
+def axis_rotation(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Return rotations (..., 3, 3) about a unit axis (3,) by angles (...) (Rodrigues)."""
     x, y, z = axis
     skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])

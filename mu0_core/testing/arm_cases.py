@@ -88,6 +88,11 @@ class Commanded:
     velocities: np.ndarray
     accelerations: np.ndarray
 
+    @property
+    def mean_jerk(self) -> np.ndarray:
+        """Mean jerk (K - 1, A) between samples: a step of the acceleration makes it huge."""
+        return np.diff(self.accelerations, axis=0) / np.diff(self.times_s)[:, None]
+
     def broken_rule(self, robot: RobotDescription) -> str:
         """Name the first rule that is broken; empty = all are kept and the end is rest."""
         limits, tolerance = robot.limits, 1e-9
@@ -97,6 +102,7 @@ class Commanded:
             "upper limit": np.all(self.positions <= limits.upper_rad + tolerance),
             "velocity": np.all(np.abs(self.velocities) <= limits.velocity_rad_s),
             "acceleration": np.all(np.abs(self.accelerations) <= limits.acceleration_rad_s2),
+            "jerk": np.all(np.abs(self.mean_jerk) <= limits.jerk_rad_s3 * (1 + 1e-6)),
             "rest at the end": not self.velocities[-1].any(),
         }
         return next((rule for rule, kept in rules.items() if not kept), "")

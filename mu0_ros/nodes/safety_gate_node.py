@@ -7,18 +7,13 @@ NOT a safety-rated device.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from mu0.msg import ActionChunk, SafetyStatus, TaskStatus
-from rclpy.clock import JumpThreshold
-from rclpy.duration import Duration
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import JointState, PointCloud2
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from mu0_core.control.decision import GateState, Outcome
-from mu0_core.control.gate_settings import GateSettings
 from mu0_core.control.safety_gate import SafetyGate
 from mu0_core.errors import Mu0Error, ObservationError
 from mu0_core.robot.description import load_robot
@@ -28,64 +23,17 @@ from mu0_ros.conversions.action_chunk import chunk_from_msg
 from mu0_ros.conversions.error_code import error_code
 from mu0_ros.conversions.joint_state import proprioception_from_joint_state
 from mu0_ros.conversions.trajectory import msg_from_trajectory
+from mu0_ros.gate_parameters import SafetyGateParameters
+from mu0_ros.gate_surroundings import (
+    ProtectiveStop,
+    hindrances,
+    obstacles_from_file,
+    scene_points,
+)
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
-from mu0_ros.params import parameter
 from mu0_ros.task_states import RUNNING
 
-_DEFAULT = GateSettings()
-
-
-@dataclass(frozen=True)
-class SafetyGateParameters:
-    """Parameters of the node; those of the gate itself have their defaults in `GateSettings`."""
-
-    robot: str = parameter("fr3", "name in config/robots or path of a robot description")
-    dry_run: bool = parameter(False, "check chunks but command nothing")
-    speed_scale: float = parameter(
-        _DEFAULT.speed_scale,
-        "share of the robot's speed limits that may be used",
-        low=0.01,
-        high=1.0,
-    )
-    max_observation_age_s: float = parameter(
-        _DEFAULT.max_observation_age_s,
-        "oldest observation of a chunk at full speed",
-        unit="s",
-        low=0.01,
-        high=10.0,
-    )
-    max_observation_age_at_rest_s: float = parameter(
-        _DEFAULT.max_observation_age_at_rest_s,
-        "oldest observation of a chunk at rest",
-        unit="s",
-        low=0.01,
-        high=30.0,
-    )
-    max_state_age_s: float = parameter(
-        _DEFAULT.max_state_age_s, "oldest joint states", unit="s", low=0.01, high=5.0
-    )
-    max_tracking_error_rad: float = parameter(
-        _DEFAULT.max_tracking_error_rad,
-        "commanded against measured; more latches",
-        unit="rad",
-        low=0.001,
-        high=1.0,
-    )
-    arming_s: float = parameter(
-        _DEFAULT.arming_s,
-        "healthy joint states needed before motion",
-        unit="s",
-        low=0.0,
-        high=10.0,
-    )
-    jitter_s: float = parameter(
-        _DEFAULT.jitter_s,
-        "how far the controller may be ahead of or behind the gate",
-        unit="s",
-        low=0.0,
-        high=0.2,
-    )
-    require_task: bool = parameter(True, "pass only chunks of the task that task_status names")
+_LOOK_PERIOD_S = 0.5  # at the graph
 
 
 class SafetyGateNode(Mu0LifecycleNode):
@@ -98,19 +46,8 @@ class SafetyGateNode(Mu0LifecycleNode):
         """Read the robot; make publishers, subscriptions and services."""
         p = self.settings
         self._robot = load_robot(p.robot)
-        self._gate = SafetyGate(
-            self._robot,
-            GateSettings(
-                dry_run=p.dry_run,
-                speed_scale=p.speed_scale,
-                max_observation_age_s=p.max_observation_age_s,
-                max_observation_age_at_rest_s=p.max_observation_age_at_rest_s,
-                max_state_age_s=p.max_state_age_s,
-                max_tracking_error_rad=p.max_tracking_error_rad,
-                arming_s=p.arming_s,
-                jitter_s=p.jitter_s,
-            ),
-        )
+        boxes = obstacles_from_file(p.obstacles)
+        self._gate = SafetyGate(self._robot, p.gate_settings(), boxes)
         self._state: Proprioception | None = None
         self._state_arrived_s = -np.inf
         self._task = TaskStatus()
@@ -131,11 +68,22 @@ class SafetyGateNode(Mu0LifecycleNode):
             self.create_subscription(kind, topic, self.guard(topic, callback), profile)
         self.create_service(Trigger, "~/stop", self._on_stop)
         self.create_service(Trigger, "~/reset", self._on_reset)
+        if p.points_topic:
+            cloud = self.guard("points", self._on_points)
+            self.create_subscription(PointCloud2, p.points_topic, cloud, qos.SENSOR)
+        self._stop_signal = None
+        if p.protective_stop_topic:
+            self._stop_signal = ProtectiveStop(
+                self, p.protective_stop_topic, p.protective_stop_value, self._on_protective_stop
+            )
         self.create_timer(0.1, self.guard("watch", self._watch), clock=self.steady)
-        self.get_clock().create_jump_callback(
-            JumpThreshold(min_forward=Duration(seconds=2), min_backward=Duration(nanoseconds=-1)),
-            post_callback=self.guard("clock", self._on_clock_jump),
-        )
+        look = self.guard("surroundings", self._look_around)
+        self.create_timer(_LOOK_PERIOD_S, look, clock=self.steady)
+        self.on_clock_jump(self._on_clock_jump)
+
+    def start(self) -> None:
+        """See who else is there before the first chunk."""
+        self._look_around()
 
     def halt(self) -> None:
         """Brake; the trajectory that is under way ends at rest in any case."""
@@ -148,7 +96,7 @@ class SafetyGateNode(Mu0LifecycleNode):
         try:
             self._state = proprioception_from_joint_state(message, self._robot)
         except ObservationError:
-            self._gate.lose_observations()
+            self._gate.readiness.bad_states()
             raise
         self._state_arrived_s = self.steady_s()
         before = self._gate.state
@@ -179,6 +127,7 @@ class SafetyGateNode(Mu0LifecycleNode):
                 self.now_ns(),
                 dry_run=task.dry_run,
                 speed_scale=self._task_scale(),
+                clock=self.now_ns,
             )
         if decision.outcome is Outcome.REJECT:
             self.report(f"chunk {message.sequence} rejected: {decision.code}: {decision.message}")
@@ -208,21 +157,48 @@ class SafetyGateNode(Mu0LifecycleNode):
         return response
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._gate.reset()
+        response.success = self._gate.reset()
+        response.message = "ready" if response.success else self._gate.cause_message
         self._publish_status()
-        response.success, response.message = True, "ready"
         return response
+
+    def _on_protective_stop(self, stopped: bool) -> None:
+        was_latched = self._gate.state is GateState.LATCHED
+        self._gate.alarm(f"{self.settings.protective_stop_topic} says stop" if stopped else "")
+        if stopped and not was_latched:
+            self.report(f"latched: {self._gate.cause}: {self._gate.cause_message}")
+        if stopped:
+            self._brake()
+        self._publish_status()
+
+    def _on_points(self, message: PointCloud2) -> None:
+        self._gate.see_points(*scene_points(message, self._robot, self.settings.point_radius_m))
+
+    def _look_around(self) -> None:
+        """Note what the surroundings say against motion; it refuses chunks while it lasts."""
+        found = {}
+        if self.settings.require_controller and not self.settings.dry_run:
+            found = hindrances(self, self._robot)
+        if self._stop_signal is not None:
+            self._stop_signal.look()
+            if not self._stop_signal.heard:
+                topic = self.settings.protective_stop_topic
+                found["protective stop"] = ("NOT_READY", f"nothing heard on {topic} yet")
+        self._gate.readiness.hindrances = found
+        for code, message in found.values():
+            self.report(f"{code}: {message}")
 
     def _on_clock_jump(self, jump: object) -> None:
         self.report("CLOCK_JUMP: time jumped; holding until fresh joint states come")
         self._brake("CLOCK_JUMP", "time jumped")
         self._gate.restart_clock()
         self._state = None
+        self._publish_status()
 
     # -- outputs ---------------------------------------------------------------------------------
 
     def _brake(self, code: str = "CANCELED", message: str = "stopped") -> None:
-        brake = self._gate.stop(self.now_ns(), code, message)
+        brake = self._gate.stop(self.now_ns(), code, message, self.now_ns)
         if brake is not None and not self.settings.dry_run:
             self._arm.publish(msg_from_trajectory(brake))
 
@@ -233,7 +209,7 @@ class SafetyGateNode(Mu0LifecycleNode):
         if moving and age_s > self.settings.max_state_age_s + 0.1:
             cause = f"no joint states for {age_s:.2f} s"
             self.report(f"OBSERVATION_STALE: {cause}, holding")
-            self._gate.lose_observations()
+            self._gate.readiness.bad_states()
             self._brake("OBSERVATION_STALE", cause)
         self._publish_status()
 
@@ -261,6 +237,8 @@ class SafetyGateNode(Mu0LifecycleNode):
                 np.min(np.minimum(q - limits.lower_rad, limits.upper_rad - q))
             )
         message.min_clearance = float("nan")
+        if self._state is not None:
+            message.min_clearance = gate.clearance_m(self._state.positions_rad)
         self._status.publish(message)
 
 

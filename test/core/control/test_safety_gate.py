@@ -105,7 +105,8 @@ def test_a_stop_at_any_moment_keeps_the_limits_and_is_short(seed, when):
             continue
         assert brake.times_s[-1] <= 0.5
         c.accept(brake, now_s)
-        np.testing.assert_allclose(c.commanded(now_s)[1], here[1], atol=1e-9)
+        for now, then in zip(c.commanded(now_s), here):  # position, velocity, acceleration
+            np.testing.assert_allclose(now, then, atol=1e-9)
         run = sampled(c, now_s, now_s + brake.times_s[-1] + 0.05)
         assert run.broken_rule(ROBOT) == "", f"controller ahead by {offset_s} s"
     assert g.queue_s(round((now_s + 0.6) * SECOND)) == 0
@@ -130,7 +131,8 @@ def test_a_chunk_that_replaces_a_motion_joins_it_smoothly(seed, when):
         c = at_offset(first, now_s, offset_s)
         before = c.commanded(now_s)
         c.accept(decision.arm, now_s)
-        np.testing.assert_allclose(c.commanded(now_s)[1], before[1], atol=1e-9)
+        for now, then in zip(c.commanded(now_s), before):  # position, velocity, acceleration
+            np.testing.assert_allclose(now, then, atol=1e-9)
         run = sampled(c, now_s, now_s + decision.duration_s + 0.05)
         assert run.broken_rule(ROBOT) == "", f"controller ahead by {offset_s} s"
 
@@ -213,7 +215,7 @@ def test_arming_needs_healthy_joint_states():
     assert g.submit(chunk(reach()), state(), 0).code == "NOT_READY"
     now = 2 * SECOND
     g.observe(state(now_ns=now), now)
-    g.lose_observations()
+    g.readiness.bad_states()
     g.observe(state(now_ns=now), now)
     assert g.submit(chunk(reach(), now), state(now_ns=now), now).code == "NOT_READY"
     now = 4 * SECOND
@@ -227,7 +229,7 @@ def test_allowed_age_shrinks_with_speed():
     at_rest = chunk(reach(), observation_ns=0, start_ns=late)
     assert g.submit(at_rest, state(now_ns=late), late).outcome is Outcome.ACCEPT
     moving = late + SECOND // 2
-    here, speed = g._shadow.sample(moving * 1e-9)
+    here, speed = g.commanded.arm.sample(moving * 1e-9)
     share = np.max(np.abs(speed) / LIMITS.velocity_rad_s)
     allowed = 2.0 - 1.9 * share
     for age, good in ((allowed - 0.02, True), (allowed + 0.02, False)):
@@ -243,7 +245,7 @@ def test_steps_meant_for_the_past_are_skipped_in_motion():
     g = gate()
     g.submit(chunk(reach()), state(), 0)
     now = SECOND // 2
-    here, speed = g._shadow.sample(0.5)
+    here, speed = g.commanded.arm.sample(0.5)
     steps = here + speed * 0.1 * (np.arange(1, 17)[:, None] - 3)  # three of them are over by now
     proposal = chunk(steps, now, sequence=2, execute_steps=8, start_ns=now - round(0.35 * SECOND))
     decision = g.submit(proposal, state(here, now), now)
@@ -252,6 +254,34 @@ def test_steps_meant_for_the_past_are_skipped_in_motion():
     np.testing.assert_allclose(decision.arm.positions[-1], steps[7], atol=1e-9)
     over = chunk(steps, now, sequence=3, execute_steps=2, start_ns=now - SECOND)
     assert g.submit(over, state(here, now), now).code == "OBSERVATION_STALE"
+
+
+def test_a_judgement_that_took_too_long_changes_nothing_of_a_motion():
+    g = gate()
+    assert g.submit(chunk(reach()), state(), 0, clock=lambda: SECOND).arm is not None  # at rest
+    now = SECOND // 2
+    here, speed = g.commanded.arm.sample(0.5)
+    steps = here + speed * 0.1 * np.arange(1, 9)[:, None]
+    after = g.commanded.arm.sample(0.8)
+    for late_ns, good in ((round(0.06 * SECOND), False), (round(0.04 * SECOND), True)):
+        proposal = chunk(steps, now, sequence=2)
+        decision = g.submit(proposal, state(here, now), now, clock=lambda t=late_ns: now + t)
+        assert (decision.outcome is not Outcome.REJECT) is good, decision.message
+        if not good:
+            assert decision.code == "OBSERVATION_STALE" and "needed 0.060 s" in decision.message
+            np.testing.assert_array_equal(g.commanded.arm.sample(0.8), after)
+
+
+def test_a_stop_that_was_planned_too_late_is_planned_anew_from_where_the_arm_is():
+    g, late = gate(), gate()
+    for one in (g, late):
+        one.submit(chunk(reach()), state(), 0)
+    asked, then = SECOND // 2, round(0.7 * SECOND)
+    times = iter((then, then))
+    found = late.stop(asked, clock=lambda: next(times))
+    wanted = g.stop(then)
+    np.testing.assert_array_equal(found.positions, wanted.positions)
+    assert late.queue_s(then) == g.queue_s(then)
 
 
 def test_tracking_error_latches_until_reset():
@@ -296,7 +326,53 @@ def test_a_clock_jump_keeps_the_latch_and_the_counters():
     g.reset()
     back = -10 * SECOND
     g.observe(state(now_ns=back), back)
+    assert g.submit(chunk(reach(), back), state(now_ns=back), back).code == "NOT_READY"
+    back += SECOND // 2
+    g.observe(state(now_ns=back), back)
     assert g.submit(chunk(reach(), back), state(now_ns=back), back).outcome is Outcome.ACCEPT
+
+
+def test_a_protective_stop_latches_until_it_is_over_and_reset():
+    g = gate()
+    g.submit(chunk(reach()), state(), 0)
+    g.alarm("robot says stop")
+    assert g.state is GateState.LATCHED and g.stop(SECOND // 2) is not None
+    assert not g.reset() and g.submit(chunk(reach()), state(), 0).code == "PROTECTIVE_STOP"
+    g.alarm("")
+    assert g.state is GateState.LATCHED, "nothing goes on by itself"
+    assert g.reset() and g.state is GateState.IDLE
+
+
+def test_a_hindrance_refuses_every_chunk_while_it_lasts():
+    g = gate()
+    g.readiness.hindrances = {"other": ("NOT_READY", "/rogue also commands the arm")}
+    refused = g.submit(chunk(reach()), state(), 0)
+    assert (refused.code, refused.message) == ("NOT_READY", "/rogue also commands the arm")
+    g.readiness.hindrances = {}
+    assert g.submit(chunk(reach()), state(), 0).outcome is Outcome.ACCEPT
+
+
+def test_a_stop_is_never_refused_for_what_came_near_meanwhile():
+    g = gate()
+    decision = g.submit(chunk(reach()), state(), 0)
+    now = SECOND // 2
+    g._planner.body.see(np.array([[0.0, 0.0, 0.5]]), 0.1)  # in the middle of the arm
+    assert g.submit(chunk(reach(), now, 2), state(now_ns=now), now).outcome is Outcome.REJECT
+    brake = g.stop(now)
+    assert brake is not None and brake.times_s[-1] < decision.duration_s - 0.5
+
+
+def test_a_chunk_at_the_very_start_of_a_motion_joins_it_too():
+    g = gate()
+    first = g.submit(chunk(reach()), state(), 0)
+    now = 2_000_000  # 2 ms later the arm hardly moves, but its acceleration has begun to rise
+    decision = g.submit(chunk(reach(joint=3), now, 2), state(now_ns=now), now)
+    assert decision.outcome is not Outcome.REJECT, decision
+    for offset_s in JITTER_S:
+        c = at_offset(first, now * 1e-9, offset_s)
+        c.accept(decision.arm, now * 1e-9)
+        run = sampled(c, now * 1e-9, decision.duration_s + 0.05)
+        assert run.broken_rule(ROBOT) == "", f"controller ahead by {offset_s} s"
 
 
 def test_counters_tell_outcomes_and_reasons():
