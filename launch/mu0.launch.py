@@ -13,7 +13,6 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import (
     DeclareLaunchArgument,
-    ExecuteProcess,
     IncludeLaunchDescription,
     OpaqueFunction,
     SetEnvironmentVariable,
@@ -64,7 +63,7 @@ def start(context: LaunchContext) -> list:
     if request.is_on("rviz"):
         actions.append(node(plan_rviz(request, folder)))
     if request.is_on("record"):
-        actions.append(ExecuteProcess(cmd=plan_record(request), output="screen"))
+        actions.append(node(plan_record(request)))
     return actions
 
 

@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"first episode seed; all must be below {FIRST_EVALUATION_SEED} (default: 0)",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument(
+        "--robot", default="fr3", help="name in config/robots, or the path of a description (fr3)"
+    )
     group = parser.add_argument_group("episodes only")
     group.add_argument("--tasks", nargs="+", metavar="TASK", help="tasks (default: all)")
     group.add_argument(
@@ -105,11 +108,12 @@ class _Job:
     episodes: bool
     tasks: tuple[str, ...] | None
     unseen: str | None
+    robot: str
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> _Job:
         tasks = tuple(args.tasks) if args.tasks else None
-        return cls(args.out, args.format == FORMATS[1], tasks, args.unseen)
+        return cls(args.out, args.format == FORMATS[1], tasks, args.unseen, args.robot)
 
 
 def _outcomes(job: _Job, seeds: list[int], workers: int) -> Iterator[Outcome]:
@@ -144,13 +148,15 @@ def _collect(job_and_seed: tuple[_Job, int]) -> Outcome:
 
 @lru_cache(maxsize=1)  # building the scene and its tables takes seconds
 def _maker(job: _Job) -> SnapshotMaker | ImaginedEpisodes:
+    from mu0_core.robot.description import load_robot
     from mu0_core.simulation.imagined_episode import ImaginedEpisodes, ImaginedSettings
     from mu0_core.simulation.snapshot import SnapshotMaker
     from mu0_core.simulation.world import TableWorld
 
+    robot = load_robot(job.robot)
     if not job.episodes:
-        return SnapshotMaker(TableWorld())
+        return SnapshotMaker(TableWorld(robot))
     settings = ImaginedSettings(unseen=job.unseen)
     if job.tasks:
         settings = replace(settings, tasks=job.tasks)
-    return ImaginedEpisodes(TableWorld(), settings)
+    return ImaginedEpisodes(TableWorld(robot), settings)

@@ -23,7 +23,10 @@ _START_S = 20.0  # for Python, rclpy and discovery, beside the time that is wait
 
 EPILOG = """\
 Every line is ok, MISS (the demo needs it; what repairs it follows) or - (optional).
-Exit code 1 if the demo could not run; with --camera, if no forecast could be made from it.
+Exit code 1 if the demo could not run; with --camera, if no forecast could be made from it; with
+--live, if something of the running stack FAILs. WARN is for people to judge.
+
+  mu0 doctor --live
 
   mu0 doctor --camera
   mu0 doctor --camera -r color/image_raw:=/camera/color/image_rect_raw \\
@@ -49,13 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--camera", action="store_true",
         help="look at the camera that runs now, instead of at what is installed",
     )  # fmt: skip
-    parser.add_argument("--robot", default="fr3", help="whose base frame the camera stands in")
+    parser.add_argument(
+        "--live", action="store_true",
+        help="look at the stack that runs now: nodes, rates, ages, QoS, clocks, tf, controllers",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="with --live: one JSON object")
+    parser.add_argument("--robot", default="fr3", help="the arm that runs (fr3)")
     parser.add_argument("--namespace", default="/mu0", help="of the topics (/mu0)")
     parser.add_argument(
         "-r", action="append", default=[], metavar="FROM:=TO", dest="remap",
-        help="topic of the camera, as for ros2 run",
+        help="another name of a topic on the wire, as for ros2 run",
     )  # fmt: skip
-    parser.add_argument("--seconds", type=float, default=5.0, help="to wait for images (5)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="to wait or watch (5)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,6 +72,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: ``--seconds`` is out of range, or the ROS environment is missing.
     """
+    if args.live:
+        from mu0_core.cli.doctor_live import live_findings, tell
+
+        return tell(live_findings(args), args.json)
     if args.camera:
         checks, what = _camera(args), "forecasts can be made from this camera"
     else:
@@ -188,19 +200,18 @@ def _ros() -> list[Check]:
 
 def _camera(args: argparse.Namespace) -> list[Check]:
     """Ask ``mu0_ros.camera_check`` in a process with the ROS environment."""
-    from mu0_core.cli.processes import NodeProcesses
+    from mu0_core.cli.live import live_environment, ros_arguments
     from mu0_core.robot.description import load_robot
 
     if not 0.5 <= args.seconds <= 60.0:
         raise ConfigError(f"--seconds {args.seconds} is outside 0.5 to 60")
-    rules = [word for rule in (f"__ns:={args.namespace}", *args.remap) for word in ("-r", rule)]
     base = load_robot(args.robot).base_frame
     command = [sys.executable, "-m", "mu0_ros.camera_check", base, str(args.seconds)]
     limit_s = 2 * args.seconds + _START_S
     try:
         done = subprocess.run(
-            [*command, "--ros-args", *rules],
-            env=NodeProcesses().env,
+            [*command, *ros_arguments(args.namespace, args.remap)],
+            env=live_environment(),
             capture_output=True,
             text=True,
             check=False,

@@ -22,6 +22,8 @@ COMMANDS = {
     "adapt": "teach a world model a new task from a few recordings",
     "calibrate": "where the camera is mounted, and how far its depth is off",
     "benchmark": "latency of the forecast, optimised against plain",
+    "record": "record a running stack to MCAP",
+    "replay": "feed a recording through the same models and compare, without ROS",
     "doctor": "what is installed, what is missing, what to do",
 }
 

@@ -22,6 +22,7 @@ examples:
   mu0 rollout --tasks all --seeds 50000:50050 --json out.json     through the ROS nodes, real time
   mu0 rollout --direct --workers 2 --tasks all --seeds 50000:50050 the same core without DDS
   mu0 rollout --direct --tasks push_left --instruct-as push_right   does the sentence matter?
+  mu0 rollout --direct --robot so101 --world-model true-traces       another arm, perfect traces
 
 --json holds {"tasks": {NAME: {"successes": n, "episodes": m}}}, every episode, and the settings.
 Training uses seeds below 50000 only. A simulated second costs about a second through the nodes.
@@ -50,11 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model id (mu0-embedded); with --direct also a folder",
     )  # fmt: skip
     parser.add_argument(
-        "--action-expert", default="mu0-embedded-fr3", help="model id (mu0-embedded-fr3)"
+        "--robot", default="fr3", help="name in config/robots, or the path of a description (fr3)"
+    )
+    parser.add_argument(
+        "--action-expert", metavar="ID", help="model id (the one that the robot's file names)"
     )
     parser.add_argument(
         "--max-duration", type=float, default=60.0, metavar="S", help="per episode (60)"
     )
+    parser.add_argument(
+        "--real-time-factor", type=float, default=1.0, metavar="F",
+        help="simulated against real time, through the nodes only; less on a busy machine (1)",
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, default=1, help="processes, --direct only (1)")
     parser.add_argument(
         "--threads", type=int, default=2, help="torch threads of a single worker (2)"
@@ -120,8 +128,17 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--max-duration, --workers and --threads must be positive")
     if args.video is not None and (not args.direct or args.workers > 1):
         raise ConfigError("--video needs --direct and one worker; mu0 demo films a run over ROS")
+    if not 0.05 <= args.real_time_factor <= 20.0:
+        raise ConfigError(f"--real-time-factor {args.real_time_factor}: allowed 0.05 to 20")
     if args.workers > 1 and not args.direct:
         raise ConfigError("--workers needs --direct: the nodes run one episode at a time")
+
+
+def _action_expert(args: argparse.Namespace) -> str:
+    """Return the action expert that is given, else the robot's own."""
+    from mu0_core.robot.description import load_robot
+
+    return args.action_expert or load_robot(args.robot).action_expert
 
 
 def _write_json(args: argparse.Namespace, table: SuccessTable, wall_s: float) -> None:
@@ -132,8 +149,10 @@ def _write_json(args: argparse.Namespace, table: SuccessTable, wall_s: float) ->
         "direct": args.direct,
         "instruct_as": args.instruct_as,
         "world_model": args.world_model,
-        "action_expert": args.action_expert,
+        "robot": args.robot,
+        "action_expert": _action_expert(args),
         "max_duration_s": args.max_duration,
+        "real_time_factor": args.real_time_factor,
         "wall_s": round(wall_s, 1),
         "episodes": [episode.to_json() for episode in table.episodes],
     }
@@ -145,8 +164,9 @@ def _direct(args: argparse.Namespace, names: list[str], seeds: range) -> Iterato
     from mu0_core.cli.rollout_direct import DirectSettings, direct_episodes
 
     settings = DirectSettings(
+        robot=args.robot,
         world_model=args.world_model,
-        action_expert=args.action_expert,
+        action_expert=_action_expert(args),
         max_duration_s=args.max_duration,
         threads=args.threads if args.workers == 1 else 1,
         instruct_as=args.instruct_as,
@@ -161,10 +181,12 @@ def _through_ros(args: argparse.Namespace, names: list[str]) -> Iterator[Episode
     from mu0_core.cli.processes import NodeProcesses
     from mu0_core.evaluation.success_table import Episode
 
-    parameters = {
-        "trace_forecaster": {"model_id": args.world_model},
-        "action_expert": {"model_id": args.action_expert},
+    parameters: dict[str, dict[str, object]] = {
+        "simulator": {"robot": args.robot, "real_time_factor": args.real_time_factor},
+        "safety_gate": {"robot": args.robot},
     }
+    parameters["trace_forecaster"] = {"model_id": args.world_model}
+    parameters["action_expert"] = {"robot": args.robot, "model_id": _action_expert(args)}
     arguments = [
         "--tasks",
         ",".join(names),

@@ -35,6 +35,7 @@ class DirectSettings:
     threads: int = 1
     instruct_as: str | None = None
     video: Path | None = None
+    robot: str = "fr3"
 
 
 def direct_episodes(settings: DirectSettings, jobs: list[Job], workers: int) -> Iterator[Episode]:
@@ -91,7 +92,7 @@ class _Table:
         from mu0_core.training.embedded_profile import EMBEDDED_WORLD_MODEL
 
         torch.set_num_threads(settings.threads)
-        robot = load_robot("fr3")
+        robot = load_robot(settings.robot)
         self._settings = settings
         self._world = TableWorld(robot)
         if settings.world_model == TrueTraceForecaster.model_id:

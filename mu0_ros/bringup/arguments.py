@@ -38,4 +38,5 @@ ARGUMENTS = (
     Argument("world", "", "SDF file of sim:=gazebo; not given: config/gazebo/table.sdf"),
     Argument("rviz", "false", "start RViz with traces, image, arm and frames", SWITCH),
     Argument("record", "false", "record the topics of the contract to MCAP", SWITCH),
+    Argument("record_dir", "recordings", "folder of the recordings"),
 )

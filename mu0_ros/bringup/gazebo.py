@@ -47,6 +47,7 @@ def controller_parameters(request: Request) -> dict[str, Any]:
             "command_interfaces": ["position"],
             "state_interfaces": ["position", "velocity"],
             "allow_nonzero_velocity_at_trajectory_end": False,
+            "interpolate_from_desired_state": True,  # the gate's motions join what was commanded
         }
     return {
         request.absolute(name): {"ros__parameters": {"use_sim_time": True, **values}}

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mu0_core.cli.processes import NODES
 from mu0_ros.bringup.cameras import TOPICS, camera_topics
-from mu0_ros.bringup.request import Request
+from mu0_ros.bringup.request import REAL_ARMING_S, Request
 
 STACK = tuple(name for name in NODES if name != "simulator")
 WORLDS = {"mujoco": ("simulator",), "mock": ("mock_robot",), "gazebo": (), "real": ()}
@@ -23,26 +23,13 @@ _GIVEN = {
     "speed_scale": (("safety_gate",), "speed_scale", float),
     "seed": (("simulator",), "seed", int),
 }
-_NAME_THE_ROBOT = ("simulator", "mock_robot", "action_expert", "safety_gate")
+_NAME_THE_ROBOT = ("simulator", "mock_robot", "action_expert", "safety_gate", "recorder")
 _NAME_FRAMES = ("simulator", "mock_robot", "action_expert")
-_READ_IMAGES = {"trace_forecaster": TOPICS, "visualizer": (TOPICS[0], TOPICS[2])}
-
-CONTRACT = (
-    *TOPICS,
-    "camera_pose",
-    "joint_states",
-    "query_points",
-    "traces",
-    "action_chunk",
-    "faults",
-    "task_status",
-    "safety_status",
-    "model_info",
-    "model_info_action",
-    "/tf",
-    "/tf_static",
-    "/diagnostics",
-)
+_READ_IMAGES = {
+    "trace_forecaster": TOPICS,
+    "visualizer": (TOPICS[0], TOPICS[2]),
+    "recorder": TOPICS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +71,11 @@ def plan_frames(request: Request, description: str) -> Process:
     )
 
 
-def plan_record(request: Request) -> list[str]:
-    """Return the command that records the contract to MCAP."""
-    robot, cameras = request.robot, camera_topics(request.camera)
-    drivers = {topic: request.driver_topic(name) for topic, name in cameras.items()}
-    for topic in _driven(request):
-        drivers[topic] = _driver(request, topic)
-    commands = [f"{c}/joint_trajectory" for c in (robot.arm_controller, robot.gripper_controller)]
-    topics = [request.absolute(drivers.get(topic, topic)) for topic in (*CONTRACT, *commands)]
-    clock = [request.clock] if request.use_sim_time else []
-    return ["ros2", "bag", "record", "--storage", "mcap", *topics, *clock]
+def plan_record(request: Request) -> Process:
+    """Return our recorder, which knows the same names as the other nodes."""
+    process = _node(request, "recorder")
+    folder = {"out": request.values["record_dir"]}
+    return replace(process, parameters={**process.parameters, **folder})
 
 
 def _node(request: Request, name: str) -> Process:
@@ -119,6 +101,8 @@ def _parameters(request: Request, name: str) -> dict[str, Any]:
         values["frame_prefix"] = request.frame_prefix
     if name == "mock_robot" and request.camera != "sim":
         values["camera"] = False  # a real one takes its place
+    if name == "safety_gate" and request.sim == "real":
+        values["arming_s"] = REAL_ARMING_S
     for argument, (nodes, parameter, kind) in _GIVEN.items():
         text = request.values[argument]
         if name in nodes and text:
@@ -132,7 +116,9 @@ def _remappings(request: Request, name: str) -> dict[str, str]:
         rules[topic] = request.driver_topic(cameras[topic])
     if request.sim == "real":
         for topic in _driven(request):
-            if name == "safety_gate" or (name == "action_expert" and topic == "joint_states"):
+            if name in ("safety_gate", "recorder") or (
+                name == "action_expert" and topic == "joint_states"
+            ):
                 rules[topic] = _driver(request, topic)
     return {own: wire for own, wire in rules.items() if own != wire}
 

@@ -20,6 +20,7 @@ from mu0_core.robot.description import RobotDescription, load_robot
 from mu0_ros.bringup.arguments import ARGUMENTS, NAMESPACE
 
 REAL_SPEED_SCALE = "0.1"  # the first motions of a real arm are slow
+REAL_ARMING_S = 1.0  # a real arm moves when its joint states have been healthy for so long
 _SIMULATED_TIME = ("mujoco", "gazebo")
 
 

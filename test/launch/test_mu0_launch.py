@@ -117,6 +117,7 @@ def test_every_argument_has_a_default_and_a_description(description):
         "params_file",
         "rviz",
         "record",
+        "record_dir",
     }
     assert all(a.default_value is not None and len(a.description) > 10 for a in arguments)
     assert all(not a.choices or a.default_value in a.choices for a in arguments)
@@ -292,13 +293,13 @@ def test_gazebo_gets_our_world_and_a_partition_of_its_own(description):
 
 def test_rviz_and_recording_start_only_when_asked_for(description):
     _, actions = double.execute(description)
-    assert not of_kind(actions, double.ExecuteProcess)
+    assert not {"rviz", "recorder"} & {n.name for n in of_kind(actions, double.Node)}
     _, actions = double.execute(description, rviz="true", record="true", namespace="left")
     rviz = {n.name: n for n in of_kind(actions, double.Node)}["rviz"]
     assert rviz.executable == "rviz2" and Path(rviz.cli_arguments[1]).is_file()
-    command = of_kind(actions, double.ExecuteProcess)[0].cmd
-    assert command[:5] == ["ros2", "bag", "record", "--storage", "mcap"]
-    assert {"/left/traces", "/left/arm_controller/joint_trajectory", "/left/clock"} <= set(command)
+    recorder = {n.name: n for n in of_kind(actions, double.Node)}["recorder"]
+    assert (recorder.executable, recorder.namespace) == ("recorder_node", "left")
+    assert decided(recorder)["out"] == "recordings"
 
 
 def test_the_double_is_strict(description):

@@ -6,10 +6,12 @@ import yaml
 
 from mu0_core.errors import ConfigError
 from mu0_core.paths import config_file
+from mu0_core.robot.description import load_robot
 from mu0_ros.bringup.cameras import TOPICS, camera_topics
-from mu0_ros.bringup.plan import CONTRACT, plan_nodes, plan_record
+from mu0_ros.bringup.plan import plan_nodes, plan_record
 from mu0_ros.bringup.request import read_request
 from mu0_ros.bringup.rviz import plan_rviz, rviz_config
+from mu0_ros.recording.contract import recorded_topics
 
 PRESETS = sorted(p.stem for p in config_file("cameras/sim.yaml").parent.glob("*.yaml"))
 
@@ -92,6 +94,7 @@ def test_what_is_not_given_is_left_to_the_file_of_the_user():
 
 def test_speed_is_a_tenth_on_a_real_arm_and_may_be_chosen():
     assert nodes(sim="real")["safety_gate"].parameters["speed_scale"] == 0.1
+    assert nodes(sim="real")["safety_gate"].parameters["arming_s"] == 1.0
     chosen = nodes(sim="real", speed_scale="0.05")["safety_gate"]
     assert chosen.parameters["speed_scale"] == 0.05
 
@@ -119,11 +122,16 @@ def test_rviz_of_the_default_shows_topics_that_the_nodes_have():
         assert f"`{topic.removeprefix('/mu0/')}`" in page
 
 
-def test_a_recording_holds_the_contract_under_the_names_on_the_wire():
+def test_the_recorder_listens_to_the_names_on_the_wire():
     own = plan_record(read_request({"namespace": "left"}))
-    for topic in CONTRACT:
-        assert topic in own if topic.startswith("/") else f"/left/{topic}" in own
-    real = plan_record(read_request({"sim": "real", "robot": "ur5e", "driver_namespace": "/"}))
-    assert "/scaled_joint_trajectory_controller/joint_trajectory" in real
-    assert "/camera/camera/color/image_raw" in real and "/joint_states" in real
-    assert "/mu0/traces" in real and "/clock" not in real
+    assert (own.executable, own.namespace) == ("recorder_node", "left")
+    assert own.parameters["out"] == "recordings" and own.remappings == {"/clock": "/left/clock"}
+    given = {"sim": "real", "robot": "ur5e", "driver_namespace": "/", "record_dir": "/data"}
+    real = plan_record(read_request(given))
+    assert real.parameters["robot"] == "ur5e" and real.parameters["out"] == "/data"
+    commands = "scaled_joint_trajectory_controller/joint_trajectory"
+    expected = {"joint_states": "/joint_states", commands: f"/{commands}"}
+    expected["color/image_raw"] = "/camera/camera/color/image_raw"
+    assert expected.items() <= real.remappings.items()
+    topics = recorded_topics(load_robot("ur5e"))
+    assert set(real.remappings) <= set(topics), "a rule for a topic that is not recorded"

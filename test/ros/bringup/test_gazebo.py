@@ -106,6 +106,7 @@ def test_controllers_have_the_names_and_joints_of_the_robot_file(request_of):
     assert arm["joints"] == list(robot.arm_joints) and fingers["joints"] == [robot.gripper.joint]
     assert arm["command_interfaces"] == ["position"]
     assert arm["allow_nonzero_velocity_at_trajectory_end"] is False
+    assert arm["interpolate_from_desired_state"] is True
     kinds = nodes["/left/controller_manager"]["ros__parameters"]
     for name in (robot.arm_controller, robot.gripper_controller):
         assert kinds[name]["type"] == "joint_trajectory_controller/JointTrajectoryController"
