@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,8 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, JumpHandle, JumpThreshold
+from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
@@ -29,12 +31,14 @@ from std_msgs.msg import Header
 
 from mu0_core.errors import Mu0Error
 from mu0_ros import params
+from mu0_ros.diagnostics import StageTimes
+from mu0_ros.partners import PartnerWatch
 
 HEARTBEAT_PERIOD_S, DIAGNOSTICS_PERIOD_S, LOG_PERIOD_S = 0.1, 1.0, 1.0
 _LAST_WORDS_S = 0.3
 
 
-class Mu0LifecycleNode(LifecycleNode):
+class Mu0LifecycleNode(PartnerWatch, LifecycleNode):
     """Base of the nodes.
 
     Args:
@@ -57,6 +61,8 @@ class Mu0LifecycleNode(LifecycleNode):
         self.active = self.configured = False
         self.counters: Counter[str] = Counter()
         self.facts: dict[str, str] = {}
+        self.callback_times = StageTimes(self.facts)
+        self._jumps: list[JumpHandle] = []
         self._last_error = ""
         self._logged_s: dict[str, float] = {}
         self._heartbeat = super().create_publisher(Header, "~/heartbeat", 1)
@@ -94,6 +100,7 @@ class Mu0LifecycleNode(LifecycleNode):
         result = self._transition("activate", self.start)
         if result == TransitionCallbackReturn.SUCCESS:
             self.active = True
+            self.begin_to_wait()
             return super().on_activate(state)
         return result
 
@@ -129,6 +136,8 @@ class Mu0LifecycleNode(LifecycleNode):
             return
         self.configured = False
         self._transition("clean up", self.teardown)
+        while self._jumps:
+            self._jumps.pop().unregister()
         for entity, destroy in self._entities().items():
             if entity not in self._own_entities:
                 self._managed_entities.discard(entity)
@@ -169,6 +178,7 @@ class Mu0LifecycleNode(LifecycleNode):
         """Wrap a callback: errors are counted, reported and end only this call."""
 
         def guarded(*arguments: Any) -> Any:
+            begun_s = time.monotonic()
             try:
                 return callback(*arguments)
             except Mu0Error as error:
@@ -177,6 +187,8 @@ class Mu0LifecycleNode(LifecycleNode):
             except Exception as error:
                 self.counters[f"{name}: {type(error).__name__}"] += 1
                 self.report(f"{name}: {type(error).__name__}: {error}")
+            finally:
+                self.callback_times.add(f"callback {name}", time.monotonic() - begun_s)
             return None
 
         return guarded
@@ -200,6 +212,15 @@ class Mu0LifecycleNode(LifecycleNode):
         """Return the time on the clock of the data (simulated when ``use_sim_time``)."""
         return self.get_clock().now().nanoseconds
 
+    def on_clock_jump(self, callback: Callable[[Any], None]) -> None:
+        """Call back when data time goes back, or forward by 2 s, until the node is cleaned up.
+
+        rclpy keeps no reference to the handle: one that nobody holds crashes the next jump.
+        """
+        far = JumpThreshold(min_forward=Duration(seconds=2), min_backward=Duration(nanoseconds=-1))
+        guarded = self.guard("clock", callback)
+        self._jumps.append(self.get_clock().create_jump_callback(far, post_callback=guarded))
+
     def steady_s(self) -> float:
         """Return seconds on a clock that never stops or jumps."""
         return self.steady.now().nanoseconds * 1e-9
@@ -213,6 +234,7 @@ class Mu0LifecycleNode(LifecycleNode):
 
     def publish_diagnostics(self) -> None:
         """Publish state, last error, counters and facts on ``/diagnostics``."""
+        self._last_error = self._last_error or self.missing()
         status = DiagnosticStatus(name=self.get_fully_qualified_name(), hardware_id="mu0")
         status.level = DiagnosticStatus.OK if not self._last_error else DiagnosticStatus.WARN
         status.message = self._last_error or ("active" if self.active else "inactive")

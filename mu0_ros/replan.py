@@ -55,6 +55,11 @@ class ReplanRule:
         self._waiting_since_s = None
         self._not_before_s = steady_s + self._retry_s
 
+    def on_camera_moved(self, stamp_ns: int) -> None:
+        """Note that images of before a time (data clock) show another view."""
+        self._motion_end_ns = max(self._motion_end_ns, stamp_ns)
+        self._waiting_since_s = None
+
     def ready(self, image_ns: int, steady_s: float) -> bool:
         """Say whether an image is good for the next forecast."""
         if self._judged is None or steady_s < self._not_before_s:

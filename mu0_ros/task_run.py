@@ -166,7 +166,7 @@ class TaskRun:
         self.executed += passed
         self.rejected += rejected
         self._rejected_in_a_row = rejected + (0 if passed else self._rejected_in_a_row)
-        if rejected:
+        if rejected and cause[0] != "SUCCESS":  # a chunk of no task of ours has no cause
             self.fault = cause
         if moving:
             self._lively_s = now_s

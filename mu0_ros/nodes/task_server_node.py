@@ -14,14 +14,10 @@ import uuid
 from dataclasses import dataclass
 
 import numpy as np
-from mu0.action import ExecuteTask as ExecuteTaskAction
 from mu0.msg import ActionChunk, ErrorCode, QueryPoints, SafetyStatus, TaskStatus, TraceArray
 from mu0.srv import CancelTask, ExecuteTask
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
-from rclpy.task import Future
 from unique_identifier_msgs.msg import UUID
 
-from mu0_core.errors import RequestError
 from mu0_core.inference.instruction import checked_instruction, for_log
 from mu0_core.inference.monitor import MonitorSettings, RemainingMotionMonitor
 from mu0_ros import qos
@@ -31,7 +27,8 @@ from mu0_ros.conversions.stamp import ns_from_stamp, s_from_duration
 from mu0_ros.conversions.trace import forecast_from_msg
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
 from mu0_ros.params import parameter
-from mu0_ros.task_report import fill_status, result_of
+from mu0_ros.task_action import TaskAction
+from mu0_ros.task_report import fill_status
 from mu0_ros.task_run import Counts, TaskLimits, TaskRun, refusal
 from mu0_ros.task_states import ENDED
 
@@ -52,9 +49,12 @@ class TaskServerParameters:
         0.03, "forecast motion below which nothing is left to do", unit="m", low=0.001, high=0.5
     )
     patience: int = parameter(2, "still forecasts in a row that end a task", low=1, high=20)
+    stop_without_client: bool = parameter(
+        True, "cancel a task of the action when its client is gone; one of the service goes on"
+    )
 
 
-class TaskServerNode(Mu0LifecycleNode):
+class TaskServerNode(TaskAction, Mu0LifecycleNode):
     """Serves tasks; publishes the latched ``task_status``."""
 
     def __init__(self) -> None:
@@ -68,6 +68,7 @@ class TaskServerNode(Mu0LifecycleNode):
         self._run: TaskRun | None = None
         self._message = TaskStatus(state=TaskStatus.STATE_IDLE)
         self._safety, self._heard_s = SafetyStatus(), float("-inf")
+        self.needs = ("traces", "action_chunk", "safety_status")
         self._status = self.create_lifecycle_publisher(TaskStatus, "task_status", qos.LATCHED)
         self._points = self.create_lifecycle_publisher(QueryPoints, "query_points", qos.NEWEST)
         for kind, topic, callback, profile in (
@@ -82,14 +83,7 @@ class TaskServerNode(Mu0LifecycleNode):
         )
         self.create_service(ExecuteTask, "execute_task", self._on_execute)
         self.create_service(CancelTask, "cancel_task", self._on_cancel)
-        self._action = ActionServer(
-            self,
-            ExecuteTaskAction,
-            "run_task",
-            self._run_goal,
-            goal_callback=self._on_goal,
-            cancel_callback=self._on_goal_cancel,
-        )
+        self._action = self.offer_action()
         self.create_timer(0.1, self.guard("watch", self._watch), clock=self.steady)
 
     def halt(self) -> None:
@@ -123,6 +117,8 @@ class TaskServerNode(Mu0LifecycleNode):
         with self._lock:
             if not self.active:
                 raise refusal("NOT_READY", "the task server is not active")
+            if nobody := self.missing():
+                raise refusal("NOT_READY", nobody)
             if self._run is not None and not self._run.closed:
                 raise refusal("BUSY", f"a task is running: {for_log(self._run.instruction)}")
             limits = TaskLimits.from_request(
@@ -161,48 +157,6 @@ class TaskServerNode(Mu0LifecycleNode):
             response.accepted = False
             response.error = error_from(error, self.get_fully_qualified_name())
         return response
-
-    def _on_goal(self, goal) -> GoalResponse:
-        with self._lock:
-            free = self.active and (self._run is None or self._run.closed)
-        try:
-            checked_instruction(goal.instruction)
-        except RequestError as error:
-            self.report(f"goal refused: {error}")
-            return GoalResponse.REJECT
-        return GoalResponse.ACCEPT if free else GoalResponse.REJECT
-
-    async def _run_goal(self, handle):
-        try:
-            begun = self._begin(handle.request)
-        except RequestError as error:
-            handle.abort()
-            refused = error_from(error, self.get_fully_qualified_name())
-            return ExecuteTaskAction.Result(error=refused)
-        finished = Future(executor=self.executor)
-        self.in_thread("feedback", lambda: self._feed(handle, begun, finished))
-        await finished
-        end, result = begun.end, result_of(begun, self.get_fully_qualified_name())
-        if end.state == "SUCCEEDED":
-            handle.succeed()
-        elif end.state == "CANCELED" and handle.is_cancel_requested:
-            handle.canceled()
-        else:  # also cancelled through the service: the action protocol has no word for that
-            handle.abort()
-        return result
-
-    def _feed(self, handle, begun: TaskRun, finished: Future) -> None:
-        try:
-            while not begun.closed:
-                if handle.is_cancel_requested and begun.end is None:
-                    self._cancel(begun, "by the action client")
-                handle.publish_feedback(ExecuteTaskAction.Feedback(status=self._message))
-                time.sleep(0.1)
-        finally:
-            finished.set_result(None)
-
-    def _on_goal_cancel(self, handle) -> CancelResponse:
-        return CancelResponse.ACCEPT  # `_feed` sees it within 0.1 s
 
     def _on_cancel(self, request, response):
         wanted, current = bytes(bytearray(request.task_id.uuid)), self._run

@@ -10,87 +10,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
+from geometry_msgs.msg import TransformStamped
 from mu0.msg import ErrorCode, ModelInfo, QueryPoints, SafetyStatus, TaskStatus, TraceArray
-from mu0.srv import LoadModel, PredictTraces, SelectQueryPoints
-from rclpy.task import Future
+from std_srvs.srv import Trigger
 
-from mu0_core.errors import ObservationError, RequestError, StaleObservationError
-from mu0_core.inference.instruction import checked_instruction
+from mu0_core.errors import Mu0Error, ObservationError, StaleObservationError
 from mu0_core.observation.rules import CameraRules
 from mu0_core.types import RgbdFrame
 from mu0_ros import backends, qos
-from mu0_ros.camera_stream import CameraStream
-from mu0_ros.conversions.error_code import code_name, error_code, error_from
-from mu0_ros.conversions.query_points import msg_from_query
-from mu0_ros.conversions.stamp import ns_from_stamp, stamp_from_ns
+from mu0_ros.camera_mount import CameraMount
+from mu0_ros.camera_stream import CAMERA_TOPICS, CameraStream
+from mu0_ros.conversions.error_code import code_name, error_from
+from mu0_ros.conversions.stamp import ns_from_stamp
 from mu0_ros.conversions.trace import msg_from_forecast
-from mu0_ros.diagnostics import StageTimes
+from mu0_ros.diagnostics import SeedLog, StageTimes
+from mu0_ros.forecast_services import ForecastServices
+from mu0_ros.forecaster_parameters import TraceForecasterParameters
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
 from mu0_ros.observation_time import check_age
-from mu0_ros.params import parameter
+from mu0_ros.partners import missing
 from mu0_ros.replan import ReplanRule
+from mu0_ros.task_run import refusal
 from mu0_ros.task_states import RUNNING
 from mu0_ros.worker import Worker
 
-_MAX_HYPOTHESES = 16
 
-
-@dataclass(frozen=True)
-class TraceForecasterParameters:
-    """Parameters of the node."""
-
-    model_id: str = parameter("mu0-embedded", "world model in the registry")
-    device: str = parameter("cpu", "torch device")
-    backend: str = parameter(
-        "model",
-        "model, fake (straight lines, for tests) or no_model (the same at real query points, for "
-        "mu0 benchmark --messages)",
-    )
-    fake_fault: str = parameter("", "fault of the fake backend, see mu0_core/testing/fakes.py")
-    max_points: int = parameter(32, "most query points per forecast", low=1, high=256)
-    num_samples: int = parameter(1, "sampled futures; more give a spread", low=1, high=16)
-    seed: int = parameter(0, "of the sampling noise", low=0, high=2**31)
-    replan_lead_s: float = parameter(
-        0.0, "forecast when this much motion is left (0 = at rest)", unit="s", low=0.0, high=5.0
-    )
-    settle_s: float = parameter(0.1, "rest before an image is used", unit="s", low=0.0, high=2.0)
-    answer_timeout_s: float = parameter(
-        6.0, "forecast again when no chunk was judged for so long", unit="s", low=0.1, high=60.0
-    )
-    inference_timeout_s: float = parameter(
-        30.0, "leave a forecast behind that hangs for so long", unit="s", low=0.5, high=600.0
-    )
-    max_image_age_s: float = parameter(
-        1.0, "oldest image to start a forecast from", unit="s", low=0.05, high=10.0
-    )
-    sync_slop_s: float = parameter(
-        0.02, "largest time between a colour and a depth image", unit="s", low=0.0, high=0.5
-    )
-    min_depth_m: float = parameter(
-        0.05, "plausible median of a depth image", unit="m", low=0.0, high=100.0
-    )
-    max_depth_m: float = parameter(
-        10.0, "plausible median of a depth image", unit="m", low=0.0, high=100.0
-    )
-    depth_scale: float = parameter(
-        1.0, "true depth = depth_scale * sensor + depth_offset_m", low=1e-4, high=1e4
-    )
-    depth_offset_m: float = parameter(
-        0.0, "see depth_scale; mu0 calibrate depth-scale finds both", unit="m", low=-1.0, high=1.0
-    )
-    rectified: bool = parameter(
-        False, "images are rectified although camera_info has distortion: use its p, not its k"
-    )
-    check_registration: bool = parameter(
-        True, "refuse depth whose edges lie beside those of colour; looked at until it is known"
-    )
-
-
-class TraceForecasterNode(Mu0LifecycleNode):
+class TraceForecasterNode(ForecastServices, Mu0LifecycleNode):
     """Forecasts on demand of the running task; one worker thread computes."""
 
     def __init__(self) -> None:
@@ -105,8 +51,11 @@ class TraceForecasterNode(Mu0LifecycleNode):
         self._rule = ReplanRule(p.replan_lead_s, p.settle_s, p.answer_timeout_s)
         self._schedule_lock = threading.Lock()
         self._sequence, self._round, self._blind_since_s = 0, 0, 0.0
+        self._mount, self._moves = CameraMount(self._on_camera_moved), 0
+        self._stop = self.create_client(Trigger, "safety_gate/stop")
+        self.needs = (*CAMERA_TOPICS, "task_status", "safety_status")
         self._wanted_points: QueryPoints | None = None
-        self._times = StageTimes(self.facts)
+        self._times, self._seeds = StageTimes(self.facts), SeedLog(self.facts)
         self._traces = self.create_lifecycle_publisher(TraceArray, "traces", qos.NEWEST)
         self._model_info = self.create_lifecycle_publisher(ModelInfo, "model_info", qos.LATCHED)
         self._faults = self.create_lifecycle_publisher(ErrorCode, "faults", qos.COMMAND)
@@ -115,11 +64,10 @@ class TraceForecasterNode(Mu0LifecycleNode):
             (SafetyStatus, "safety_status", self._on_gate, qos.LATCHED),
             (QueryPoints, "query_points", self._on_query_points, qos.NEWEST),
             (ErrorCode, "faults", self._on_fault, qos.COMMAND),
+            (TransformStamped, "camera_pose", self._mount.on_pose, qos.LATCHED),
         ):
             self.create_subscription(kind, topic, self.guard(topic, callback), profile)
-        self.create_service(PredictTraces, "predict_traces", self._on_predict)
-        self.create_service(SelectQueryPoints, "select_query_points", self._on_select)
-        self.create_service(LoadModel, "load_model", self._on_load)
+        self.offer_services()
         schedule = self.guard("schedule", self._schedule)
         self.create_timer(0.05, schedule, clock=self.steady)
         self._worker = Worker("forecast", lambda error: self._fail("forecast", error))
@@ -167,6 +115,15 @@ class TraceForecasterNode(Mu0LifecycleNode):
         if message.source != self.get_fully_qualified_name():
             self._rule.on_failure(self.steady_s())  # no chunk will come
 
+    def _on_camera_moved(self, fault: ObservationError) -> None:
+        """Brake, and forecast next from an image of the camera's new place."""
+        self._moves += 1
+        self._rule.on_camera_moved(self.now_ns())
+        if self.active and self._task.state in RUNNING:
+            self._tell_fault("camera", fault)
+            if self._stop.service_is_ready():
+                self._stop.call_async(Trigger.Request())
+
     def _schedule(self) -> None:
         """Start a forecast if one is due; called for each new image and by a steady timer."""
         if not self.active:
@@ -193,7 +150,7 @@ class TraceForecasterNode(Mu0LifecycleNode):
         now_s, allowed_s = time.monotonic(), self.settings.max_image_age_s
         if now_s - self._blind_since_s < 0.5:
             return
-        fault: ObservationError | None = None
+        fault: Mu0Error | None = None
         try:
             if stamp_ns is not None:
                 check_age("image", stamp_ns, self.now_ns(), allowed_s)
@@ -205,7 +162,8 @@ class TraceForecasterNode(Mu0LifecycleNode):
         if fault is None and silent_s > allowed_s:  # also when the data clock stands still
             last = "none ever came" if stamp_ns is None else f"last stamp {stamp_ns} ns"
             text = f"no new pair of colour and depth for {silent_s:.2f} s ({last})"
-            fault = StaleObservationError(text)
+            nobody = missing(self, CAMERA_TOPICS, silent_s)
+            fault = refusal("NOT_READY", nobody) if nobody else StaleObservationError(text)
         if fault is None:
             return
         self._blind_since_s = now_s
@@ -233,8 +191,12 @@ class TraceForecasterNode(Mu0LifecycleNode):
 
     def _forecast_for(self, task: TaskStatus, begun_s: float) -> None:
         self._times.begin()
-        frame = self._fresh_frame()
+        waited_s = begun_s - self._camera.arrived_s
+        moves, frame = self._moves, self._fresh_frame()
         self._times.lap("decode")
+        age_s = (self.now_ns() - frame.stamp_ns) * 1e-9
+        self._times.add("receive", max(0.0, age_s - (time.monotonic() - begun_s) - waited_s))
+        self._times.add("wait", waited_s)
         wanted, self._wanted_points = self._wanted_points, None
         query = backends.choose_points(self._selector, wanted, frame, self.settings.max_points)
         self._times.lap("select")
@@ -245,12 +207,15 @@ class TraceForecasterNode(Mu0LifecycleNode):
             task.instruction,
             query,
             num_samples=self.settings.num_samples,
-            seed=self.settings.seed * 1000 + self._round,
+            seed=self._seeds.note(self._sequence, self.settings.seed * 1000 + self._round),
             sequence=self._sequence,
         )
         self._times.lap("forecast")
+        if moves != self._moves:
+            raise StaleObservationError("the camera was moved while this was forecast")
         if self._task.task_id == task.task_id and self._task.state in RUNNING:
             self._traces.publish(msg_from_forecast(forecast, task.task_id))
+            self._times.lap("publish")
             total_s = time.monotonic() - begun_s
             self._times.add("image_to_traces_without_model", total_s - forecast.inference_s)
 
@@ -260,75 +225,6 @@ class TraceForecasterNode(Mu0LifecycleNode):
             raise StaleObservationError("no synchronised colour, depth and camera_info yet")
         check_age("image", frame.stamp_ns, self.now_ns(), self.settings.max_image_age_s)
         return frame
-
-    # -- services --------------------------------------------------------------------------------
-
-    async def _in_worker(
-        self, work: Callable[[Any, Any], None], request: Any, response: Any
-    ) -> Any:
-        """Answer a service from the worker's thread; BUSY while it computes something else."""
-        finished = Future(executor=self.executor)
-
-        def job() -> None:
-            try:
-                work(request, response)
-                response.error = error_code()
-            except Exception as error:
-                error = backends.as_inference_error(error)
-                response.error = error_from(error, self.get_fully_qualified_name())
-            finally:
-                finished.set_result(None)
-
-        if not self.active:
-            response.error = error_code("NOT_READY", "the node is not active")
-        elif self._worker.try_start(job):
-            await finished
-        else:
-            response.error = error_code("BUSY", "another forecast is being computed")
-        return response
-
-    async def _on_predict(self, request, response):
-        return await self._in_worker(self._predict, request, response)
-
-    async def _on_select(self, request, response):
-        return await self._in_worker(self._select, request, response)
-
-    async def _on_load(self, request, response):
-        return await self._in_worker(self._load_for, request, response)
-
-    def _predict(self, request, response) -> None:
-        instruction = checked_instruction(request.instruction)
-        count = max(1, request.num_hypotheses)
-        if count > _MAX_HYPOTHESES:
-            raise RequestError(f"{count} hypotheses, at most {_MAX_HYPOTHESES}")
-        frame = self._fresh_frame()
-        limit = self.settings.max_points
-        query = backends.choose_points(self._selector, request.query_points, frame, limit)
-        self._sequence += 1
-        first = request.seed % 2**31 if request.seed else self._sequence
-        response.hypotheses = [
-            msg_from_forecast(
-                self._forecaster.forecast(
-                    frame, instruction, query, seed=first + k, sequence=self._sequence
-                )
-            )
-            for k in range(count)
-        ]
-
-    def _select(self, request, response) -> None:
-        if request.prompt.strip():
-            raise RequestError("the selector reads only the image: leave prompt empty")
-        frame = self._fresh_frame()
-        limit = self.settings.max_points
-        count = min(request.max_points or limit, limit)
-        response.query_points = msg_from_query(self._selector.select(frame, count))
-        response.query_points.header.frame_id = frame.frame_id
-        response.query_points.header.stamp = stamp_from_ns(frame.stamp_ns)
-
-    def _load_for(self, request, response) -> None:
-        backends.check_registered(request.model_id)
-        self._load(request.model_id)  # the old model is kept when this fails
-        response.info = self._info
 
 
 def main() -> None:

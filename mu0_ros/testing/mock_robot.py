@@ -4,7 +4,8 @@
 It offers what a real arm offers (images, joint states, camera pose, trajectory topics) and checks
 trajectories with the rules of ros2_control's controller. Its attributes break it in one way each;
 the tests of faults set them. What was commanded is recorded, so that limits can be judged
-afterwards.
+afterwards. All runs on the node's clock; when that is put back, the arm holds where it is, as in a
+simulator that starts anew.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ class MockFaults:
         calibrated: False = camera_info is all zero.
         blocked: the arm does not follow its commands.
         lost: share of images that are dropped, colour and depth alike (seeded).
+        joints_nan: True = joint states are not numbers.
+        pose: False = nobody tells where the camera stands.
+        frame: of colour and depth images; "" = the camera's own.
+        bumped_m: how far the camera was pushed along the table; its pose is told anew.
     """
 
     colour: bool = True
@@ -57,6 +62,10 @@ class MockFaults:
     calibrated: bool = True
     blocked: bool = False
     lost: float = 0.0
+    joints_nan: bool = False
+    pose: bool = True
+    frame: str = ""
+    bumped_m: float = 0.0
 
 
 @dataclass
@@ -99,11 +108,10 @@ class MockRobot(Node):
                 lambda m, c=controller: self._on_trajectory(c, m),
                 qos.COMMAND,
             )
-        self._pose.publish(
-            transform_from_matrix(T_BASE_CAMERA, self.robot.base_frame, CAMERA_FRAME, 0)
-        )
+        self._pose_told_m: float | None = None
         self.create_timer(CAMERA_PERIOD_S, self._publish_images)
         self.create_timer(STATE_PERIOD_S, self._publish_state)
+        self.create_timer(STATE_PERIOD_S, self._sample)
 
     @property
     def at_rest(self) -> bool:
@@ -119,18 +127,29 @@ class MockRobot(Node):
         try:
             trajectory = trajectory_from_msg(message)
             start_s = trajectory.start_ns * 1e-9 if trajectory.start_ns else None
+            self._mind_the_clock()
             controller.accept(trajectory, self._now_s(), start_s)
         except TrajectoryError as error:
             self.refused.append(str(error))
             return
         self.accepted.append(message)
 
-    def _publish_state(self) -> None:
+    def _mind_the_clock(self) -> None:
+        motion = self.motion
+        if motion.times_s and self._now_s() < motion.times_s[-1]:
+            self._arm.set_initial(motion.positions[-1])
+
+    def _sample(self) -> None:
+        self._mind_the_clock()
         now_s = self._now_s()
         positions, velocities = self._arm.sample(now_s)
         self.motion.times_s.append(now_s)
         self.motion.positions.append(positions)
         self.motion.velocities.append(velocities)
+
+    def _publish_state(self) -> None:
+        now_s = self._now_s()
+        positions, velocities = self._arm.sample(now_s)
         if self.faults.blocked:
             velocities = np.zeros_like(velocities)
         else:
@@ -141,24 +160,38 @@ class MockRobot(Node):
         message.header.stamp = self.get_clock().now().to_msg()
         message.position = [*self._measured.tolist(), float(self._fingers.sample(now_s)[0][0])]
         message.velocity = [*velocities.tolist(), 0.0]
+        if self.faults.joints_nan:
+            message.position = [float("nan")] * len(message.name)
         self._joints.publish(message)
+
+    def _tell_pose(self) -> None:
+        """Tell the camera's pose once, and again when it was bumped."""
+        if not self.faults.pose or self._pose_told_m == self.faults.bumped_m:
+            return
+        self._pose_told_m = self.faults.bumped_m
+        T = T_BASE_CAMERA.copy()
+        T[0, 3] += self.faults.bumped_m
+        now_ns = self.get_clock().now().nanoseconds
+        self._pose.publish(transform_from_matrix(T, self.robot.base_frame, CAMERA_FRAME, now_ns))
 
     def _publish_images(self) -> None:
         faults = self.faults
+        self._tell_pose()
         if not (faults.frozen and self._image_ns):
             self._image_ns = self.get_clock().now().nanoseconds
         (rgb, depth), info = flat_table(), info_from_intrinsics(INTRINSICS)
         if not faults.calibrated:
             info.k = [0.0] * 9
         stamp = stamp_from_ns(max(0, self._image_ns + round(faults.stamp_offset_s * 1e9)))
+        own = faults.frame or CAMERA_FRAME
         for on, publisher, message, frame in (
-            (faults.info, self._info, info, CAMERA_FRAME),
-            (faults.colour, self._colour, image_from_rgb(rgb), CAMERA_FRAME),
+            (faults.info, self._info, info, own),
+            (faults.colour, self._colour, image_from_rgb(rgb), own),
             (
                 faults.depth,
                 self._depth,
                 image_from_depth_m(depth * np.float32(faults.depth_scale)),
-                faults.depth_frame,
+                faults.frame or faults.depth_frame,
             ),
         ):
             if on and self._random.random() >= faults.lost:

@@ -7,10 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "reference" / "faults.md").read_text()
-OWN, PARTS = (
-    PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
-    for title in ("Rows with tests of their number", "Rows shown in part by other tests")
-)
+OWN = PAGE.split("## Rows with tests of their number\n")[1].split("\n## ")[0]
 NOT_COVERED = PAGE.split("## Not covered\n")[1]
 
 
@@ -29,15 +26,8 @@ def test_the_page_lists_every_row_that_has_a_test_with_its_files():
     assert listed(OWN) == dict(found)
 
 
-def test_other_tests_that_the_page_names_exist():
-    for tests in listed(PARTS).values():
-        assert tests
-        for path, _, name in (test.partition("::") for test in tests):
-            assert re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE), name
-
-
 def test_every_row_stands_in_one_part():
-    parts = [set(listed(OWN)), set(listed(PARTS)), set(re.findall(r"\b\d\d\b", NOT_COVERED))]
+    parts = [set(listed(OWN)), set(re.findall(r"\b\d\d\b", NOT_COVERED))]
     assert sorted(number for part in parts for number in part) == [f"{n:02}" for n in range(1, 59)]
 
 

@@ -23,6 +23,7 @@ NODES = (
     "task_server",
     "visualizer",
     "mock_robot",
+    "recorder",
 )
 
 

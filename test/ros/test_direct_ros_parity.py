@@ -74,6 +74,27 @@ def test_messages_change_no_action(stack, seed):
     np.testing.assert_allclose(received.gripper_m, direct.gripper_m, atol=1e-9)
 
 
+def test_row_58_the_same_observation_twice_gives_the_same_bits(stack):
+    world, selector, forecaster, expert = stack
+    world.reset(50_002)
+    sentence, frame, state = (
+        world.instructions()["press_button"],
+        world.render(),
+        world.proprioception(),
+    )
+    made = []
+    for _ in range(2):
+        query = selector.select(frame, 32)
+        forecast = forecaster.forecast(frame, sentence, query, seed=3)
+        chunk = expert.propose(forecast, state, world.T_base_camera, start_ns=0, seed=3)
+        made.append(
+            (query.uv_px, forecast.control_points, forecast.valid_until)
+            + (chunk.positions_rad, chunk.gripper_m)
+        )
+    for one, other in zip(*made, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_another_sentence_gives_another_forecast(stack):
     world, selector, forecaster, _ = stack
     world.reset(50_001)

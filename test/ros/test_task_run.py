@@ -154,3 +154,11 @@ def test_limits_outside_their_range_are_refused(duration, scale):
 def test_zero_means_the_default():
     limits = TaskLimits.from_request(0.0, 0.0, 60.0, 3.0, 3)
     assert (limits.max_duration_s, limits.speed_scale) == (60.0, 1.0)
+
+
+def test_a_rejection_without_a_cause_is_not_the_code_of_an_end():
+    run = make()
+    run.saw_gate(Counts(0, 1), False, ("SUCCESS", ""), False, 101.0)
+    assert run.fault is None
+    run.check_time(100.0 + LIMITS.inference_timeout_s + 1.0)
+    assert (run.end.state, run.end.code) == ("ABORTED", "INFERENCE_TIMEOUT")
