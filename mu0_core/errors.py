@@ -111,6 +111,18 @@ class KinematicsError(Mu0Error):
     code = "NO_IK_SOLUTION"
 
 
+class PlanningError(Mu0Error):
+    """A motion leads through something, or no way around was found; the message says what."""
+
+    code = "COLLISION_PREDICTED"
+
+
+class PlannerUnavailableError(Mu0Error):
+    """A planner is not installed, does not answer or has died; nothing else takes its place."""
+
+    code = "NOT_READY"
+
+
 class TrajectoryError(Mu0Error, ValueError):
     """A joint trajectory breaks the rules of the controller that received it."""
 

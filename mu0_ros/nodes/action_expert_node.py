@@ -7,13 +7,17 @@ when a newer forecast came or its task ended meanwhile. What goes wrong is told 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 from mu0.msg import ActionChunk, ErrorCode, ModelInfo, TaskStatus, TraceArray
 from sensor_msgs.msg import JointState
 
-from mu0_core.errors import StaleObservationError
+from mu0_core.errors import ObservationError, PlannerUnavailableError, StaleObservationError
+from mu0_core.planning.home import home_chunk, is_home
 from mu0_core.robot.description import load_robot
+from mu0_core.types import ActionChunk as Chunk
 from mu0_core.types import Proprioception
 from mu0_ros import backends, qos
 from mu0_ros.conversions.action_chunk import msg_from_chunk
@@ -24,6 +28,8 @@ from mu0_ros.diagnostics import StageTimes
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
 from mu0_ros.observation_time import check_age
 from mu0_ros.params import parameter
+from mu0_ros.planning.home_motion import HomeMotion
+from mu0_ros.planning.node_planning import NodePlanning
 from mu0_ros.task_states import RUNNING
 from mu0_ros.tf import make_transform_source
 from mu0_ros.worker import Worker
@@ -60,6 +66,41 @@ class ActionExpertParameters:
         "tf2, topic (camera_pose), static (parameters camera_frame and camera_pose), or auto: "
         "tf2 where it is installed, else topic",
     )
+    planner: str = parameter(
+        "none",
+        "checks chunks before they are published and plans the way home: none, roboplan, "
+        "move_group or moveit_py (docs/how-to/plan-around-obstacles.md)",
+    )
+    planning_group: str = parameter("", "of the arm in MoveIt's SRDF; for move_group, moveit_py")
+    moveit_params: str = parameter("", "file with MoveIt's parameters; for moveit_py")
+    planning_time_s: float = parameter(
+        3.0, "longest search for a path", unit="s", low=0.1, high=60.0
+    )
+    see_obstacles: bool = parameter(
+        True, "the planner avoids what the depth camera sees; false: the floor and the arm alone"
+    )
+    obstacle_voxel_m: float = parameter(
+        0.01, "edge of the cubes that depth is made of", unit="m", low=0.005, high=0.1
+    )
+    contact_m: float = parameter(
+        0.06,
+        "points so near to what is to be touched are no obstacles",
+        unit="m",
+        low=0.005,
+        high=0.5,
+    )
+    max_obstacle_age_s: float = parameter(
+        1.0, "oldest depth image to see obstacles in", unit="s", low=0.05, high=10.0
+    )
+    depth_scale: float = parameter(
+        1.0, "true depth = depth_scale * sensor + depth_offset_m", low=1e-4, high=1e4
+    )
+    depth_offset_m: float = parameter(
+        0.0, "see depth_scale; mu0 calibrate depth-scale finds both", unit="m", low=-1.0, high=1.0
+    )
+    rectified: bool = parameter(
+        False, "images are rectified although camera_info has distortion: use its p, not its k"
+    )
 
 
 class ActionExpertNode(Mu0LifecycleNode):
@@ -72,6 +113,9 @@ class ActionExpertNode(Mu0LifecycleNode):
         """Load robot and model; make publishers, subscriptions and worker."""
         p = self.settings
         self._robot = load_robot(p.robot)
+        self._planning: NodePlanning | None = None
+        if p.planner != "none":
+            self._planning = NodePlanning(self, self._robot, p)
         self._load()
         self._transforms = make_transform_source(self, p.transform_source)
         self._state: Proprioception | None = None
@@ -92,12 +136,16 @@ class ActionExpertNode(Mu0LifecycleNode):
         ):
             self.create_subscription(kind, topic, self.guard(topic, callback), profile)
         self.create_timer(0.05, self.guard("schedule", self._schedule), clock=self.steady)
+        self._home = HomeMotion(self, self._begin_home, self._publish, self._stands_at_home)
         self._worker = Worker("propose", self._fail)
 
     def teardown(self) -> None:
-        """Close the worker."""
+        """Close worker and planner."""
         if hasattr(self, "_worker"):
             self._worker.close()
+        if getattr(self, "_planning", None) is not None:
+            self._planning.close()
+            self._planning = None
 
     def _load(self) -> None:
         p = self.settings
@@ -108,6 +156,8 @@ class ActionExpertNode(Mu0LifecycleNode):
             p.device,
             p.fake_fault,
         )
+        if self._planning is not None:
+            self._expert = self._planning.checked(self._expert)
         self._info = backends.model_info(
             self._expert.model_id,
             ModelInfo.KIND_ACTION_EXPERT,
@@ -128,6 +178,8 @@ class ActionExpertNode(Mu0LifecycleNode):
         self._task = message
 
     def _on_traces(self, message: TraceArray) -> None:
+        if self._home.task_id and bytes(bytearray(message.task_id.uuid)) == self._home.task_id:
+            return  # the way home is planned, not forecast
         self._newest = message  # older work that has not begun is dropped
         self._schedule()
 
@@ -174,16 +226,16 @@ class ActionExpertNode(Mu0LifecycleNode):
         check_age("joint states", self._state.stamp_ns, now_ns, allowed_s)
         return self._state
 
+    def _T_base_camera(self, camera_frame: str, stamp_ns: int) -> np.ndarray:
+        base = self.settings.frame_prefix + self._robot.base_frame
+        return self._transforms.lookup(base, camera_frame, stamp_ns)
+
     def _propose(self, message: TraceArray) -> None:
         self._times.begin()
         forecast, now_ns = forecast_from_msg(message), self.now_ns()
         state = self._fresh_state(now_ns)
         check_age("forecast", forecast.stamp_ns, now_ns, self.settings.max_trace_age_s)
-        T_base_camera = self._transforms.lookup(
-            self.settings.frame_prefix + self._robot.base_frame,
-            forecast.frame_id,
-            forecast.stamp_ns,
-        )
+        T_base_camera = self._T_base_camera(forecast.frame_id, forecast.stamp_ns)
         task_key = bytes(bytearray(message.task_id.uuid))
         self._round = self._round + 1 if task_key == self._task_key else 1
         self._task_key = task_key
@@ -201,7 +253,46 @@ class ActionExpertNode(Mu0LifecycleNode):
         if self._newest is not None or self._is_over(message):
             self.counters["chunks dropped: newer forecast or task over"] += 1
             return
-        self._chunks.publish(msg_from_chunk(replace(chunk, task_id=task_key), self._robot.gripper))
+        self._publish(replace(chunk, task_id=task_key))
+
+    def _publish(self, chunk: Chunk) -> None:
+        self._chunks.publish(msg_from_chunk(chunk, self._robot.gripper))
+
+    # -- the way home ----------------------------------------------------------------------------
+
+    def _stands_at_home(self) -> bool:
+        try:
+            state = self._fresh_state(self.now_ns())
+        except ObservationError:
+            return False  # not known
+        return is_home(state.positions_rad, self._robot)
+
+    def _begin_home(self, task_id: bytes, done: Callable[[Chunk | Exception], None]) -> bool:
+        """Plan the way home in the worker's thread; say whether it was free."""
+
+        def plan() -> None:
+            try:
+                done(self._way_home(task_id))
+            except Exception as error:
+                done(error)
+
+        return self._worker.try_start(plan)
+
+    def _way_home(self, task_id: bytes) -> Chunk:
+        if self._planning is None:
+            raise PlannerUnavailableError("go_home needs a planner: set the parameter planner")
+        state = self._fresh_state(self.now_ns())
+        scene, seen_ns = self._planning.look_around(state, self._T_base_camera)
+        self._sequence += 1
+        return home_chunk(
+            self._planning.planner,
+            scene,
+            state,
+            start_ns=self.now_ns(),
+            observation_ns=min(seen_ns, state.stamp_ns),
+            sequence=self._sequence,
+            task_id=task_id,
+        )
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ reason where the traces do not carry a motion.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +24,8 @@ from mu0_core.types import ActionChunk, Proprioception, TraceForecast
 
 MODEL_ID = "geometric"
 _FEWEST_STEPS = 4
+_LARGEST_STEP_RAD = 0.24  # the gate refuses chunks that jump by 0.25
+_SMOOTH_STEP_RAD = 0.12  # more of it is a turn of the hand that nobody asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class GeometricSettings:
         finger_s: time that the fingers are given.
         held_m: fingers that stand this much above closed, and as much below open, hold something.
         hand_m: points so near to the arm, above the tip, are the arm's.
+        link_m: points so near to links farther than hand_m from the tip are the arm's.
         reach_m: points so near to the tip are in the fingers when they hold something.
         max_steps: of a chunk.
     """
@@ -44,8 +47,26 @@ class GeometricSettings:
     finger_s: float = 0.5
     held_m: float = 0.008
     hand_m: float = 0.15
+    link_m: float = 0.1
     reach_m: float = 0.045
     max_steps: int = 120
+
+    def scaled(self, size: float) -> GeometricSettings:
+        """Return the settings for an arm whose work is of another size."""
+        limits = self.limits
+        return replace(
+            self,
+            strokes=self.strokes.scaled(size),
+            limits=replace(
+                limits,
+                speed_m_s=size * limits.speed_m_s,
+                acceleration_m_s2=size * limits.acceleration_m_s2,
+            ),
+            held_m=size * self.held_m,
+            hand_m=size * self.hand_m,
+            link_m=size * self.link_m,
+            reach_m=size * self.reach_m,
+        )
 
 
 class GeometricExpert:
@@ -53,13 +74,14 @@ class GeometricExpert:
 
     Args:
         robot: the arm to command.
-        settings: how.
+        settings: how, for work of the size that the FR3 does; scaled to the arm's.
     """
 
     model_id = MODEL_ID
 
     def __init__(self, robot: RobotDescription, settings: GeometricSettings | None = None) -> None:
-        self.robot, self.settings = robot, settings or GeometricSettings()
+        self.robot = robot
+        self.settings = (settings or GeometricSettings()).scaled(robot.work_scale)
         self._kinematics = Kinematics(robot)
 
     def propose(
@@ -80,7 +102,8 @@ class GeometricExpert:
         """
         scene = self.look(forecast, proprioception, T_base_camera)
         legs = plan_stroke(scene, self.settings.strokes)
-        poses, opening = self._timed(legs, scene.T_base_tip, proprioception.gripper_m)
+        tip = self._kinematics.tip(proprioception.positions_rad)
+        poses, opening = self._timed(legs, tip, proprioception.gripper_m)
         joints = self._joints(poses, proprioception.positions_rad)
         return ActionChunk(
             joint_names=self.robot.arm_joints,
@@ -100,7 +123,7 @@ class GeometricExpert:
     ) -> Scene:
         """Return what a forecast shows: which bodies are the arm, held, or neither."""
         frames = self._kinematics.link_frames(proprioception.positions_rad)
-        T_base_tip = frames[self.robot.tip_frame]
+        T_base_tip = self._middle(proprioception)
         chain = np.stack([frame[:3, 3] for frame in frames.values()])
         gripper, opening = self.robot.gripper, proprioception.gripper_m
         margin = self.settings.held_m
@@ -110,12 +133,12 @@ class GeometricExpert:
         for body in traced_bodies(forecast, T_base_camera):
             if holding and self._in_fingers(body, T_base_tip):
                 held.append(body)
-            elif self._is_arm(body, T_base_tip, chain):
+            elif self._is_hand(body, T_base_tip, chain):
                 arm.append(body)
-            else:
+            elif not self._is_link(body, chain):
                 others.append(body)
         return Scene(
-            T_base_tip,
+            self._upright(T_base_tip),
             holding,
             wide,
             others,
@@ -124,32 +147,71 @@ class GeometricExpert:
             self.robot.floor_m,
         )
 
+    def _middle(self, proprioception: Proprioception) -> np.ndarray:
+        """Return the pose (4, 4) of the middle between the fingers, oriented as the tip."""
+        tip = self._kinematics.tip(proprioception.positions_rad)
+        return tip @ self._T_tip_middle(proprioception.gripper_m)
+
+    def _T_tip_middle(self, opening_m: float) -> np.ndarray:
+        T = np.eye(4)
+        T[1, 3] = self.robot.gripper.centre_m(opening_m)
+        return T
+
+    def _upright(self, T_base_tip: np.ndarray) -> np.ndarray:
+        """Return the pose that a stroke should have.
+
+        It is the tip's, but turned as at home for an arm that cannot keep an orientation: so it
+        comes back to it where it can.
+        """
+        if self.robot.rotation_slack_rad == 0:
+            return T_base_tip
+        pose = T_base_tip.copy()
+        pose[:3, :3] = self._kinematics.tip(self.robot.home_rad)[:3, :3]
+        return pose
+
     def _in_fingers(self, body: TracedBody, T_base_tip: np.ndarray) -> bool:
         centre = se3.apply(se3.inverse(T_base_tip), body.now_m).mean(axis=0)
         return bool(np.linalg.norm(centre) < self.settings.reach_m and centre[2] > -0.02)
 
-    def _is_arm(self, body: TracedBody, T_base_tip: np.ndarray, chain: np.ndarray) -> bool:
-        """Say whether most points are above the tip (against its z) and near the chain."""
+    def _is_hand(self, body: TracedBody, T_base_tip: np.ndarray, chain: np.ndarray) -> bool:
+        """Say whether most points are above the fingers' ends (against z) and near the chain."""
         points = body.now_m
-        above = se3.apply(se3.inverse(T_base_tip), points)[:, 2] < 0.0
+        ends = self.robot.gripper.beyond_tip_m
+        above = se3.apply(se3.inverse(T_base_tip), points)[:, 2] <= ends
         near = np.min([_from_segment(points, *ab) for ab in pairwise(chain)], axis=0)
         return bool((above & (near < self.settings.hand_m)).mean() > 0.5)
+
+    def _is_link(self, body: TracedBody, chain: np.ndarray) -> bool:
+        """Say whether most points are at a link that is far from the tip, on whatever height."""
+        away = np.linalg.norm(chain - chain[-1], axis=1) > self.settings.hand_m
+        far = [ab for ab, *ends in zip(pairwise(chain), away, away[1:]) if all(ends)]
+        if not far:
+            return False
+        near = np.min([_from_segment(body.now_m, *ab) for ab in far], axis=0)
+        return bool((near < self.settings.link_m).mean() > 0.5)
 
     def _timed(
         self, legs: list[Leg], T_base_tip: np.ndarray, opening_m: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return tip poses (T, 4, 4) and openings (T,) of all legs, each from rest to rest."""
+        """Return tip poses (T, 4, 4) and openings (T,) of all legs, each from rest to rest.
+
+        Legs say where the middle between the fingers goes; with a fixed finger the tip is led
+        beside it, by what the fingers will be apart.
+        """
         gripper, limits = self.robot.gripper, self.settings.limits
         half = (gripper.open_m + gripper.closed_m) / 2
         wanted = gripper.open_m if opening_m > half + self.settings.held_m else gripper.closed_m
         poses, opening, tip = [], [], T_base_tip
+        T_middle_tip = se3.inverse(self._T_tip_middle(opening_m))
         for leg in legs:
-            way = time_poses(np.concatenate([tip[None], leg.poses]), limits)
+            way = time_poses(np.concatenate([tip[None], leg.poses @ T_middle_tip]), limits)
             poses.append(way)
             opening.append(np.full(len(way), wanted))
-            tip = leg.poses[-1]
+            tip = way[-1]
             if leg.opens is not None:
                 wanted = gripper.open_m if leg.opens else gripper.closed_m
+                if not leg.on_thing:
+                    T_middle_tip = se3.inverse(self._T_tip_middle(wanted))
                 wait = max(1, round(self.settings.finger_s / limits.period_s))
                 poses.append(np.repeat(tip[None], wait, axis=0))
                 opening.append(np.full(wait, wanted))
@@ -159,6 +221,22 @@ class GeometricExpert:
         limit = self.settings.max_steps
         return np.concatenate(poses)[:limit], np.concatenate(opening)[:limit]
 
+    def _solve(self, pose: np.ndarray, seed_rad: np.ndarray) -> np.ndarray:
+        """Return joints (A,) near the last ones.
+
+        An arm that cannot keep an orientation keeps the one that it has rather than jump.
+        """
+        joints = self._kinematics.inverse(pose, seed_rad)
+        jump = float(np.abs(joints - seed_rad).max())
+        if jump > _SMOOTH_STEP_RAD and self.robot.rotation_slack_rad > 0:
+            same = pose.copy()
+            same[:3, :3] = self._kinematics.tip(seed_rad)[:3, :3]
+            joints = self._kinematics.inverse(same, seed_rad)
+            jump = float(np.abs(joints - seed_rad).max())
+        if jump > _LARGEST_STEP_RAD:
+            raise KinematicsError(f"the way leads through another posture: {jump:.2f} rad aside")
+        return joints
+
     def _joints(self, poses: np.ndarray, seed_rad: np.ndarray) -> np.ndarray:
         low, high = self.robot.workspace_min_m, self.robot.workspace_max_m
         joints: list[np.ndarray] = []
@@ -166,11 +244,12 @@ class GeometricExpert:
             pose = pose.copy()
             pose[:3, 3] = np.clip(pose[:3, 3], low + 0.005, high - 0.005)
             try:
-                seed_rad = self._kinematics.inverse(pose, seed_rad)
+                solved = self._solve(pose, seed_rad)
             except KinematicsError:
                 if len(joints) < _FEWEST_STEPS:
                     raise
                 break
+            seed_rad = solved
             joints.append(seed_rad)
         return np.array(joints)
 

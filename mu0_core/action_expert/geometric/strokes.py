@@ -10,7 +10,7 @@ let go there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +34,11 @@ class StrokeSettings:
         travel: height at which things are carried.
         acting: a stroke that touches starts at most so far beside its place.
         place_gap: a thing is let go so far above where its trace ends.
+        clear: a thing is carried at least so far above where its trace ends.
+        rests: a held thing that moves less at the end of its trace comes to rest there.
+        near: of the tip above the top of a thing, where the way down to it begins at the latest.
         behind: from the tip to a thing that is to be pushed, before it is touched.
+        finger: from the tip to the side of the closed fingers, which pushes.
         push_height: of the tip above the floor while it pushes.
         turn_rad: smaller turns than this are noise of the forecast.
         top: points so far below the highest one belong to the top face.
@@ -49,7 +53,11 @@ class StrokeSettings:
     travel: float = 0.14
     acting: float = 0.03
     place_gap: float = 0.004
-    behind: float = 0.075
+    clear: float = 0.06
+    rests: float = 0.01
+    near: float = 0.02
+    behind: float = 0.055
+    finger: float = 0.026
     push_height: float = 0.022
     turn_rad: float = 0.35
     top: float = 0.012
@@ -59,13 +67,19 @@ class StrokeSettings:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} {getattr(self, name)} must be positive")
 
+    def scaled(self, size: float) -> StrokeSettings:
+        """Return the settings for work of another size; angle and trust in a forecast stay."""
+        lengths = [name for name in self.__slots__ if name not in ("turn_rad", "worst_fit")]
+        return replace(self, **{name: size * getattr(self, name) for name in lengths})
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What is there.
 
     Attributes:
-        T_base_tip: (4, 4) of the tip, which keeps this orientation unless a held thing turns.
+        T_base_tip: (4, 4) of the middle between the fingers, in the orientation that the tip is
+            to have unless a held thing turns.
         holding, wide: something is between the fingers; they are wide open.
         bodies: that are no part of the arm; held: the one in the fingers, or None.
         arm_way_m: (PHASES, 3) forecast displacement of the arm near the tip, or None.
@@ -85,11 +99,13 @@ class Scene:
 class Leg:
     """A part of a stroke: poses (K, 4, 4) that the tip goes through, and then the fingers.
 
-    ``opens`` True or False moves the fingers at its end, None leaves them.
+    ``opens`` True or False moves the fingers at its end, None leaves them; ``on_thing`` says that
+    they close on something or let it go, where the arm must not move aside.
     """
 
     poses: np.ndarray
     opens: bool | None = None
+    on_thing: bool = False
 
 
 def plan_stroke(scene: Scene, settings: StrokeSettings) -> list[Leg]:
@@ -126,8 +142,8 @@ def _pick(scene: Scene, body: TracedBody, s: StrokeSettings) -> list[Leg]:
         end = grasp + (*body.way_m[_LAST][:2], 0)
         high = max(s.travel, above[2])
         return [
-            _line(scene, _at(grasp, max(tip[2], top + 0.02)), grasp),
-            _line(scene, grasp, opens=False),
+            _line(scene, _at(grasp, max(tip[2], top + s.near)), grasp),
+            Leg(_line(scene, grasp).poses, opens=False, on_thing=True),
             _line(scene, _at(grasp, high), _at(end, high)),
         ]
     legs = [] if scene.wide else [_open(scene, above[2])]
@@ -150,9 +166,9 @@ def _carry(scene: Scene, body: TracedBody, s: StrokeSettings) -> list[Leg]:
         raise UnclearTraceError(
             f"the held body is not forecast to move {s.moves * 1000:.0f} mm: nothing to do with it"
         )
-    rests = np.linalg.norm(end[:3, 3] - poses[_LAST - 3 :, :3, 3], axis=1).max() < 0.01
+    rests = np.linalg.norm(end[:3, 3] - poses[_LAST - 3 :, :3, 3], axis=1).max() < s.rests
     across = np.hypot(*(end[:3, 3] - tip)[:2])
-    high = max(s.travel, end[2, 3] + 0.06)
+    high = max(s.travel, end[2, 3] + s.clear)
     over = _raised(end, max(high, tip[2] if across < s.acting else high))
     if across > s.acting or not rests:
         lifted = [_raised(scene.T_base_tip, high)] if tip[2] < high - 0.02 else []
@@ -162,7 +178,7 @@ def _carry(scene: Scene, body: TracedBody, s: StrokeSettings) -> list[Leg]:
     level = _raised(end, max(tip[2], place[2, 3]))
     return [
         Leg(np.stack([scene.T_base_tip, level, place])),
-        Leg(place[None], opens=True),
+        Leg(place[None], opens=True, on_thing=True),
         Leg(np.stack([place, _raised(end, high)])),
     ]
 
@@ -183,26 +199,30 @@ def _push(scene: Scene, body: TracedBody, s: StrokeSettings) -> list[Leg]:
         )
     (centre, top), along = _top_face(body, s), way / length
     half = _half_length(body, along)
-    start = np.array([*centre, 0]) - along * (half + s.behind - 0.03)
+    start = np.array([*centre, 0]) - along * (half + s.behind)
     low, high = scene.floor_m + s.push_height, top + s.hover
     legs = [] if not scene.wide else [Leg(scene.T_base_tip[None], opens=False)]
     if np.hypot(*(tip - start)[:2]) > s.acting or scene.wide:
         rise = [_at(tip, high)] if tip[2] < high - 0.01 else []
         return [*legs, _line(scene, *rise, _at(start, high))]
-    stop = np.array([*centre, 0]) + way - along * (half + 0.026)
+    stop = np.array([*centre, 0]) + way - along * (half + s.finger)
     return [
         _line(scene, _at(start, low), _at(stop, low), _at(stop, high)),
     ]
 
 
 def _follow_arm(scene: Scene, s: StrokeSettings) -> list[Leg]:
-    """Nothing else is to move: go where the arm is forecast to go, or stay."""
+    """Nothing else is to move: go where the arm is forecast to go, or stay.
+
+    What is touched so is touched with closed fingers.
+    """
     if scene.arm_way_m is None or np.linalg.norm(scene.arm_way_m, axis=1).max() < s.moves:
         return [Leg(scene.T_base_tip[None])]
     poses = np.tile(scene.T_base_tip, (PHASES, 1, 1))
     poses[:, :3, 3] += scene.arm_way_m
     poses[:, 2, 3] = np.maximum(poses[:, 2, 3], scene.floor_m + s.tip_above_floor)
-    return [Leg(poses)]
+    closed = [] if not scene.wide else [Leg(scene.T_base_tip[None], opens=False)]
+    return [*closed, Leg(poses)]
 
 
 def _top_face(body: TracedBody, s: StrokeSettings) -> tuple[np.ndarray, float]:
