@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from mu0_core.errors import ObservationError
+from mu0_core.errors import NoQueryPointsError, ObservationError
 from mu0_core.types import CameraIntrinsics, RgbdFrame
 
 _STEP = 8  # every so many pixels are enough for a median
@@ -30,6 +30,19 @@ def check_depth_scale(frame: RgbdFrame, plausible_m: tuple[float, float]) -> Non
     elif low <= median * 1000 <= high:
         why = ": are the units wrong by 1000 (metres sent as millimetres)?"
     raise ObservationError(f"median depth is {median:g} m, plausible {low} to {high} m{why}")
+
+
+def check_any_depth(frame: RgbdFrame) -> None:
+    """Refuse an image in which no query point can have depth.
+
+    Raises:
+        NoQueryPointsError: no pixel that is looked at has depth.
+    """
+    sample = frame.depth_m[::_STEP, ::_STEP]
+    if not (sample == sample).any():
+        raise NoQueryPointsError(
+            "no query point has depth: no pixel of the image has"
+        )
 
 
 def check_same_raster(

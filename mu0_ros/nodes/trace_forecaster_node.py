@@ -16,6 +16,7 @@ from mu0.msg import ErrorCode, ModelInfo, QueryPoints, SafetyStatus, TaskStatus,
 from std_srvs.srv import Trigger
 
 from mu0_core.errors import Mu0Error, ObservationError, StaleObservationError
+from mu0_core.observation.depth_checks import check_any_depth
 from mu0_core.observation.rules import CameraRules
 from mu0_core.types import RgbdFrame
 from mu0_ros import backends, qos
@@ -50,7 +51,8 @@ class TraceForecasterNode(ForecastServices, Mu0LifecycleNode):
         self._task = TaskStatus()
         self._rule = ReplanRule(p.replan_lead_s, p.settle_s, p.answer_timeout_s)
         self._schedule_lock = threading.Lock()
-        self._sequence, self._round, self._blind_since_s = 0, 0, 0.0
+        self._sequence, self._round = 0, 0
+        self._blind_since_s = self._looked_s = 0.0
         self._mount, self._moves = CameraMount(self._on_camera_moved), 0
         self._stop = self.create_client(Trigger, "safety_gate/stop")
         self.needs = (*CAMERA_TOPICS, "task_status", "safety_status")
@@ -164,10 +166,24 @@ class TraceForecasterNode(ForecastServices, Mu0LifecycleNode):
             text = f"no new pair of colour and depth for {silent_s:.2f} s ({last})"
             nobody = missing(self, CAMERA_TOPICS, silent_s)
             fault = refusal("NOT_READY", nobody) if nobody else StaleObservationError(text)
+        fault = fault or self._look(now_s)
         if fault is None:
             return
         self._blind_since_s = now_s
         self._tell_fault("camera", fault)
+
+    def _look(self, now_s: float) -> Mu0Error | None:
+        """Look at what comes in between forecasts: what is wrong is told while the arm moves."""
+        if now_s - self._looked_s < 0.5:
+            return None
+        self._looked_s = now_s
+        try:
+            frame = self._camera.newest_frame()
+            if frame is not None:
+                check_any_depth(frame)
+        except Mu0Error as error:
+            return error
+        return None
 
     def _abandon(self) -> None:
         """Go on without a forecast that hangs; the model it holds is loaded anew."""

@@ -104,7 +104,7 @@ def test_query_points_of_a_client_are_used_for_one_forecast(stage):
         (dict(stamp_offset_s=-1e6), ErrorCode.OBSERVATION_INVALID, "node clock"),
         (dict(colour=False), ErrorCode.OBSERVATION_STALE, "no new pair"),
         (dict(frozen=True), ErrorCode.OBSERVATION_STALE, "no new pair"),
-        (dict(depth_scale=float("nan")), ErrorCode.NO_QUERY_POINTS, "no grid pixel"),
+        (dict(depth_scale=float("nan")), ErrorCode.NO_QUERY_POINTS, "no "),
     ],
     ids=[
         "millimetres",
@@ -224,3 +224,20 @@ def test_a_late_joiner_sees_the_model_and_a_loaded_one(stage):
     answer = stage.bench.call(LoadModel, "load_model", LoadModel.Request(model_id="mu0-embedded"))
     assert answer.error.value == ErrorCode.SUCCESS
     stage.bench.until(lambda: len(infos) == 2, 2.0, "info of the loaded model")
+
+
+@pytest.mark.parametrize(
+    ("scale", "code"),
+    [(np.nan, ErrorCode.NO_QUERY_POINTS), (1000.0, ErrorCode.OBSERVATION_INVALID)],
+)
+def test_bad_depth_is_told_while_the_arm_moves_and_no_forecast_is_due(stage, scale, code):
+    stage.wait_for_images()
+    stage.task(1)
+    stage.bench.until(lambda: stage.traces, what="a forecast")
+    stage.gate(judged=1, queue_s=20.0)
+    stage.bench.spin_for(0.3)
+    before = len(stage.traces)
+    assert stage.faults == []
+    stage.robot.faults.depth_scale = scale
+    stage.wait_for_fault(code)
+    assert len(stage.traces) == before

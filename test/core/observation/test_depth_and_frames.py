@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mu0_core.errors import ObservationError, TransformError
-from mu0_core.observation.depth_checks import check_depth_scale, check_same_raster
+from mu0_core.errors import NoQueryPointsError, ObservationError, TransformError
+from mu0_core.observation.depth_checks import (
+    check_any_depth,
+    check_depth_scale,
+    check_same_raster,
+)
 from mu0_core.observation.frame_tree import check_connected
 from mu0_core.types import CameraIntrinsics, RgbdFrame
 
@@ -36,6 +40,14 @@ def test_depth_that_is_only_far_is_refused_without_a_guess():
         check_depth_scale(flat(20.0), (0.05, 10.0))
     assert "1000" not in str(e.value)
     check_depth_scale(flat(np.nan), (0.05, 10.0))
+
+
+def test_an_image_without_any_depth_is_of_no_use_and_one_with_a_patch_is():
+    frame = flat(np.nan)
+    with pytest.raises(NoQueryPointsError, match="no pixel of the image has"):
+        check_any_depth(frame)
+    frame.depth_m[8:24, 16:32] = 0.7
+    check_any_depth(frame)
 
 
 def test_images_of_different_frames_and_sizes_are_refused_by_name():
