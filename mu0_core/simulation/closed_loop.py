@@ -15,7 +15,14 @@ import numpy as np
 from mu0_core.control.decision import Outcome
 from mu0_core.control.joint_trajectory_controller import JointTrajectoryController
 from mu0_core.control.safety_gate import SafetyGate
-from mu0_core.errors import ConfigError, InferenceError, KinematicsError, NoQueryPointsError
+from mu0_core.errors import (
+    ConfigError,
+    InferenceError,
+    KinematicsError,
+    NoQueryPointsError,
+    PlannerUnavailableError,
+    PlanningError,
+)
 from mu0_core.inference.protocols import (
     ActionExpert,
     QueryPointSelector,
@@ -26,6 +33,14 @@ from mu0_core.simulation.world import TableWorld
 from mu0_core.types import ActionChunk, RgbdFrame, TraceForecast
 
 SERVO_PERIOD_S = 0.02
+# What the nodes forgive a few times in a row as well.
+_NO_CHUNK = (
+    InferenceError,
+    KinematicsError,
+    NoQueryPointsError,
+    PlannerUnavailableError,
+    PlanningError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +145,7 @@ class ClosedLoop:
                     sequence=result.rounds,
                     seed=noise_seed,
                 )
-            except (InferenceError, KinematicsError, NoQueryPointsError) as error:
+            except _NO_CHUNK as error:
                 result.message, failures = f"{error.code}: {error}", failures + 1
                 if failures >= s.max_failures:
                     result.end = "failed"

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mu0_core.planning.planner import PLANNERS
+
 SIMULATIONS = ("mujoco", "gazebo", "mock", "real")
 SWITCH = ("true", "false")
 NAMESPACE = "mu0"  # alone on its machine: it keeps the global /clock and frames without a prefix
@@ -25,6 +27,7 @@ ARGUMENTS = (
     Argument("sim", "mujoco", "where the arm is: simulated, tracking alone, or real", SIMULATIONS),
     Argument("model", "", "world model in the registry; not given: as params_file says"),
     Argument("action_expert", "", "model id, or geometric; not given: the robot's own"),
+    Argument("planner", "", "around obstacles; not given: as params_file says", ("", *PLANNERS)),
     Argument("dry_run", "", "check, command nothing; not given: true on real", ("", *SWITCH)),
     Argument("armed", "false", "must be true for dry_run:=false on a real arm", SWITCH),
     Argument("speed_scale", "", "share of the speed limits; not given: 0.1 on real"),

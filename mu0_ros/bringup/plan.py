@@ -19,6 +19,7 @@ WORLDS = {"mujoco": ("simulator",), "mock": ("mock_robot",), "gazebo": (), "real
 _GIVEN = {
     "model": (("trace_forecaster",), "model_id", str),
     "action_expert": (("action_expert",), "model_id", str),
+    "planner": (("action_expert",), "planner", str),
     "dry_run": (("safety_gate",), "dry_run", bool),
     "speed_scale": (("safety_gate",), "speed_scale", float),
     "seed": (("simulator",), "seed", int),
@@ -29,6 +30,7 @@ _READ_IMAGES = {
     "trace_forecaster": TOPICS,
     "visualizer": (TOPICS[0], TOPICS[2]),
     "recorder": TOPICS,
+    "action_expert": TOPICS,  # with a planner: obstacles
 }
 
 

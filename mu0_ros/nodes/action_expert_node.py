@@ -8,7 +8,7 @@ when a newer forecast came or its task ended meanwhile. What goes wrong is told 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from mu0.msg import ActionChunk, ErrorCode, ModelInfo, TaskStatus, TraceArray
@@ -20,14 +20,14 @@ from mu0_core.robot.description import load_robot
 from mu0_core.types import ActionChunk as Chunk
 from mu0_core.types import Proprioception
 from mu0_ros import backends, qos
+from mu0_ros.action_expert_parameters import ActionExpertParameters
 from mu0_ros.conversions.action_chunk import msg_from_chunk
 from mu0_ros.conversions.error_code import code_name, error_from
 from mu0_ros.conversions.joint_state import proprioception_from_joint_state
 from mu0_ros.conversions.trace import forecast_from_msg
-from mu0_ros.diagnostics import StageTimes
+from mu0_ros.diagnostics import SeedLog, StageTimes
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
 from mu0_ros.observation_time import check_age
-from mu0_ros.params import parameter
 from mu0_ros.planning.home_motion import HomeMotion
 from mu0_ros.planning.node_planning import NodePlanning
 from mu0_ros.task_states import RUNNING
@@ -35,72 +35,6 @@ from mu0_ros.tf import make_transform_source
 from mu0_ros.worker import Worker
 
 _STEADY_MARGIN_S = 0.5  # simulated time may run slower than the steady clock
-
-
-@dataclass(frozen=True)
-class ActionExpertParameters:
-    """Parameters of the node."""
-
-    robot: str = parameter("fr3", "name in config/robots or path of a robot description")
-    model_id: str = parameter(
-        "",
-        "action expert in the registry, or geometric, which needs no training; empty: the one "
-        "that the robot description names, else geometric",
-    )
-    frame_prefix: str = parameter("", "of the robot's frames in tf, such as left/")
-    device: str = parameter("cpu", "torch device")
-    backend: str = parameter("model", "model, or fake (a small motion, for tests)")
-    fake_fault: str = parameter("", "fault of the fake backend, see mu0_core/testing/fakes.py")
-    seed: int = parameter(0, "of the action noise", low=0, high=2**31)
-    max_state_age_s: float = parameter(
-        0.25, "oldest joint states to act from", unit="s", low=0.01, high=5.0
-    )
-    max_trace_age_s: float = parameter(
-        3.0, "oldest forecast to act on", unit="s", low=0.05, high=30.0
-    )
-    inference_timeout_s: float = parameter(
-        30.0, "leave a proposal behind that hangs for so long", unit="s", low=0.5, high=600.0
-    )
-    transform_source: str = parameter(
-        "auto",
-        "tf2, topic (camera_pose), static (parameters camera_frame and camera_pose), or auto: "
-        "tf2 where it is installed, else topic",
-    )
-    planner: str = parameter(
-        "none",
-        "checks chunks before they are published and plans the way home: none, roboplan, "
-        "move_group or moveit_py (docs/how-to/plan-around-obstacles.md)",
-    )
-    planning_group: str = parameter("", "of the arm in MoveIt's SRDF; for move_group, moveit_py")
-    moveit_params: str = parameter("", "file with MoveIt's parameters; for moveit_py")
-    planning_time_s: float = parameter(
-        3.0, "longest search for a path", unit="s", low=0.1, high=60.0
-    )
-    see_obstacles: bool = parameter(
-        True, "the planner avoids what the depth camera sees; false: the floor and the arm alone"
-    )
-    obstacle_voxel_m: float = parameter(
-        0.01, "edge of the cubes that depth is made of", unit="m", low=0.005, high=0.1
-    )
-    contact_m: float = parameter(
-        0.06,
-        "points so near to what is to be touched are no obstacles",
-        unit="m",
-        low=0.005,
-        high=0.5,
-    )
-    max_obstacle_age_s: float = parameter(
-        1.0, "oldest depth image to see obstacles in", unit="s", low=0.05, high=10.0
-    )
-    depth_scale: float = parameter(
-        1.0, "true depth = depth_scale * sensor + depth_offset_m", low=1e-4, high=1e4
-    )
-    depth_offset_m: float = parameter(
-        0.0, "see depth_scale; mu0 calibrate depth-scale finds both", unit="m", low=-1.0, high=1.0
-    )
-    rectified: bool = parameter(
-        False, "images are rectified although camera_info has distortion: use its p, not its k"
-    )
 
 
 class ActionExpertNode(Mu0LifecycleNode):
@@ -123,7 +57,8 @@ class ActionExpertNode(Mu0LifecycleNode):
         self._task = TaskStatus()
         self._sequence, self._round, self._task_key = 0, 0, b""
         self._newest: TraceArray | None = None
-        self._times = StageTimes(self.facts)
+        self._times, self._seeds = StageTimes(self.facts), SeedLog(self.facts)
+        self.needs = ("traces", "joint_states", "task_status")
         self._chunks = self.create_lifecycle_publisher(ActionChunk, "action_chunk", qos.NEWEST)
         self._model_info = self.create_lifecycle_publisher(
             ModelInfo, "model_info_action", qos.LATCHED
@@ -247,13 +182,14 @@ class ActionExpertNode(Mu0LifecycleNode):
             T_base_camera,
             start_ns=now_ns,
             sequence=self._sequence,
-            seed=self.settings.seed * 1000 + self._round,
+            seed=self._seeds.note(self._sequence, self.settings.seed * 1000 + self._round),
         )
         self._times.lap("propose")
         if self._newest is not None or self._is_over(message):
             self.counters["chunks dropped: newer forecast or task over"] += 1
             return
         self._publish(replace(chunk, task_id=task_key))
+        self._times.lap("publish")
 
     def _publish(self, chunk: Chunk) -> None:
         self._chunks.publish(msg_from_chunk(chunk, self._robot.gripper))

@@ -14,6 +14,7 @@ import yaml
 
 from mu0_core.errors import ConfigError
 from mu0_ros.bringup.arguments import ARGUMENTS
+from mu0_ros.bringup.cameras import TOPICS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "launch" / "mu0.launch.py"
@@ -160,6 +161,7 @@ def test_every_parameter_is_one_that_the_node_declares(description, sim):
 @pytest.mark.parametrize("robot", DRIVEN)
 def test_every_remapped_topic_is_one_that_the_node_has(description, robot):
     known = topics_of_the_reference()
+    known["action_expert"] |= set(TOPICS)  # with a planner
     _, nodes = started(description, sim="real", robot=robot, driver_namespace="/")
     mapped = {name: dict(node.remappings) for name, node in own(nodes).items()}
     ours = dict(zip(DRIVEN[robot], DRIVEN["fr3"]))  # the page is written with the first arm
@@ -173,7 +175,8 @@ def test_every_remapped_topic_is_one_that_the_node_has(description, robot):
         f"{arm}/joint_trajectory": f"/{arm}/joint_trajectory",
         f"{gripper}/joint_trajectory": f"/{gripper}/joint_trajectory",
     }
-    assert mapped["action_expert"] == {"joint_states": "/joint_states"}
+    assert set(mapped["action_expert"]) == {"joint_states", *TOPICS}
+    assert mapped["action_expert"]["joint_states"] == "/joint_states"
     assert mapped["trace_forecaster"]["depth/image_raw"] == (
         "/camera/camera/aligned_depth_to_color/image_raw"
     )
@@ -320,3 +323,10 @@ def test_the_real_launch_takes_the_file():
     made = load().entities
     names = [entity.name for entity in made if isinstance(entity, DeclareLaunchArgument)]
     assert names == [argument.name for argument in ARGUMENTS]
+
+
+def test_the_small_arm_stands_in_the_embedded_simulator(description, tmp_path):
+    given = {"robot": "so101", "sim": "mujoco"}
+    for name in ("simulator", "action_expert", "safety_gate"):
+        assert settings(description, tmp_path, name, **given)[0].robot == "so101"
+    assert settings(description, tmp_path, "action_expert", **given)[0].model_id == ""  # its own
