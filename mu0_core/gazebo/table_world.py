@@ -153,8 +153,12 @@ class _BodyWriter:
         return link
 
     def _add_geom(self, link: Element, index: int, friction: float | None = None) -> None:
+        from mu0_core.simulation import scene
+
         model = self._model
-        name, colour = model.geom(index).name, (*model.geom_rgba[index, :3], 1)
+        name = model.geom(index).name
+        unlit = scene.BUTTON_DARK_RGB if name == "button_housing" else model.geom_rgba[index, :3]
+        colour = (*unlit, 1)
         pose = (*model.geom_pos[index], *_rpy(model.geom_quat[index]))
         collides = bool(model.geom_contype[index] | model.geom_conaffinity[index])
         for kind in ("collision", "visual") if collides else ("visual",):

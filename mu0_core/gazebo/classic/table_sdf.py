@@ -20,7 +20,7 @@ from mu0_core.gazebo.table_world import table_world
 from mu0_core.gazebo.world_file import CAMERA_MODEL
 from mu0_core.robot.description import RobotDescription
 from mu0_core.simulation.layout import sample_layout
-from mu0_core.simulation.scene import BUTTON_DARK_RGB, CUBES
+from mu0_core.simulation.scene import CUBES
 from mu0_core.simulation.simulated_arm import TableFrame, finger_joints, simulated_arm
 
 SDF_VERSION = "1.6"
@@ -65,20 +65,11 @@ def table_sdf(seed: int, robot: RobotDescription, meshes: str) -> str:
     _leaf(cap, "gravity", "false")
     for material in world.iter("material"):
         _leaf(material, "specular", "0 0 0 1")
-    _darken_housing(world)
     world.append(arm_model(robot, meshes))
     _soften_grip(world)
     _add_plugin(world, robot)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def _darken_housing(world: Element) -> None:
-    """Give the button's housing the colour of one that has not been pressed."""
-    model, link, visual = HOUSING_VISUAL.split("::")
-    path = f"model[@name='{model}']/link[@name='{link}']/visual[@name='{visual}']/material"
-    for key in ("ambient", "diffuse"):
-        world.find(f"{path}/{key}").text = f"{_words(np.array(BUTTON_DARK_RGB))} 1"
 
 
 def servo_joints(robot: RobotDescription) -> tuple[str, ...]:
