@@ -21,7 +21,7 @@ from typing import Any
 from mu0_core.cli.processes import NODES
 
 ROOT = Path(__file__).resolve().parents[1]
-SHOWN = (*NODES, "mock_robot")
+SHOWN = (*NODES, "mock_robot", "recorder")
 REFERENCE = ROOT / "docs" / "reference"
 _MODELS = {"backend": "fake"}
 _POSE = {"camera_frame": "camera", "camera_pose": [0.0] * 6 + [1.0]}
@@ -44,7 +44,9 @@ node. Types of this package are described in [messages](messages.md), faults in 
 Every node is a lifecycle node and besides what is listed below has
 
 * `~/heartbeat` (std_msgs/msg/Header, 10 Hz, steady clock) and `/diagnostics`
-  (diagnostic_msgs/msg/DiagnosticArray, 1 Hz: last error, counters, times of stages);
+  (diagnostic_msgs/msg/DiagnosticArray, 1 Hz: last error, counters; of each stage and callback
+  the last time, the median and the 95th percentile of the last 200, as `STAGE_ms`,
+  `STAGE_p50_ms`, `STAGE_p95_ms`);
 * the services of a lifecycle node (`~/change_state`, `~/get_state`, ...) and of parameters;
 * `autostart` (bool, default true): configure and activate at start; else a manager does;
 * `use_sim_time` (bool, default false): time comes from `/clock`.
@@ -149,7 +151,8 @@ def node_part(name: str) -> Iterator[str]:
             services |= set(services_of(node, name, bench))
             extra |= extra_parameters(node, settings)
     rows = [(way, f"`{topic}`", kind, how) for topic, way, kind, how in sorted(topics)]
-    yield table(("", "topic", "type", "quality of service"), sorted(rows))
+    if rows:
+        yield table(("", "topic", "type", "quality of service"), sorted(rows))
     if services:
         yield table(("", "service or action", "type"), sorted(services))
     fields = [parameter_row(field) for field in dataclasses.fields(settings)]

@@ -14,8 +14,8 @@ from mu0_core.evaluation.true_future import HORIZON, true_future
 from mu0_core.geometry import camera
 from mu0_core.model.config import WorldModelConfig
 from mu0_core.model.render import DEGREE, trace_knots
+from mu0_core.simulation.path_bodies import PathBodies
 from mu0_core.simulation.shadow_table import ShadowTable, play
-from mu0_core.simulation.snapshot import PathBodies
 from mu0_core.simulation.tasks import NEW_TASKS, TASKS, targets_of
 from mu0_core.simulation.tracks import body_tracks
 from mu0_core.simulation.world import TableWorld

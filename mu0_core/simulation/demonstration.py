@@ -9,6 +9,7 @@ import numpy as np
 
 from mu0_core.simulation.expert import CONTROL_PERIOD_S, MAX_ROUNDS, plan_round
 from mu0_core.simulation.posture import TOOL_DOWN
+from mu0_core.simulation.table_view import opening_of, tips_of
 from mu0_core.simulation.tasks import targets_of
 from mu0_core.simulation.world import TableWorld
 
@@ -37,7 +38,7 @@ def demonstrate(
     servo = TipServo(world)
     for _ in range(MAX_ROUNDS):
         on_look()
-        planned = plan_round(world, task, targets_of(world.layout, task))
+        planned = plan_round(world.table, task, targets_of(world.layout, task))
         if planned.over:
             return True
         for tip_m, opening_m in zip(planned.tip_m, planned.opening_m, strict=True):
@@ -48,7 +49,11 @@ def demonstrate(
 
 
 class TipServo:
-    """Turns tip positions into servo targets, interpolated over one control period."""
+    """Turns tip positions into servo targets, interpolated over one control period.
+
+    Positions and openings are of the table frame. The middle between the fingers is led, where
+    they stand now.
+    """
 
     def __init__(self, world: TableWorld) -> None:
         self._world = world
@@ -57,9 +62,11 @@ class TipServo:
     def move(self, tip_m: np.ndarray, opening_m: float, period_s: float) -> None:
         """Move to a tip position (3,) over ``period_s`` and step the physics."""
         pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = TOOL_DOWN, tip_m
+        frame, gripper = self._world.table_frame, self._world.robot.gripper
+        now = self._world.table.opening_m()
+        pose[:3, :3], pose[:3, 3] = TOOL_DOWN, tips_of(tip_m, np.array(now), frame, gripper)
         target = self._world.kinematics.inverse(pose, self._joints)
-        self._world.command_gripper(opening_m)
+        self._world.command_gripper(opening_of(opening_m, frame, gripper))
         steps = max(1, round(period_s / _SERVO_PERIOD_S))
         for k in range(1, steps + 1):
             self._world.command_arm(self._joints + (target - self._joints) * k / steps)

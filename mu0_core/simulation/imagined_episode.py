@@ -23,14 +23,15 @@ from mu0_core.errors import ConfigError, NoQueryPointsError
 from mu0_core.geometry import camera
 from mu0_core.inference.keypoints import PlaneSelector
 from mu0_core.simulation.layout import possible_targets, sample_layout
+from mu0_core.simulation.path_bodies import PathBodies
 from mu0_core.simulation.shadow_table import ShadowPath, ShadowTable, play
 from mu0_core.simulation.snapshot import (
-    PathBodies,
     SnapshotSettings,
     draw_sentences,
     draw_state,
     draw_task,
 )
+from mu0_core.simulation.table_view import pose_world
 from mu0_core.simulation.tasks import TASKS, get_task
 from mu0_core.simulation.tracks import body_tracks
 from mu0_core.simulation.unseen import make_unseen
@@ -108,10 +109,10 @@ class ImaginedEpisodes:
         task, cubes = draw_task(rng, targets)
         table = draw_state(ShadowTable(layout), task, cubes, settings.state, rng)
         world.button_was_pressed = table.button_was_pressed
-        start = self._bodies.joints(table.tip_position_m())
+        start = self._bodies.joints(table.tip_position_m(), table.opening_m())
         if np.isnan(start).any():
             return []
-        world.pose(start, table.opening_m(), table.cubes_m, table.yaw_rad)
+        pose_world(world, start, table.opening_m(), table.cubes_m, table.yaw_rad)
         seen = self._look()
         if seen is None:
             return []
@@ -135,8 +136,8 @@ class ImaginedEpisodes:
 
     def _look_at(self, path: ShadowPath, now: int) -> tuple | None:
         """Return what is seen in state ``now`` of a path."""
-        joints = self._bodies.joints(path.tip_m[now])
-        self._world.pose(joints, path.opening_m[now], path.cubes_m[now], path.yaw_rad[now])
+        joints = self._bodies.joints(path.tip_m[now], path.opening_m[now])
+        pose_world(self._world, joints, path.opening_m[now], path.cubes_m[now], path.yaw_rad[now])
         return self._look()
 
     def _look(self) -> tuple[RgbdFrame, QueryPoints, np.ndarray] | None:

@@ -2,7 +2,8 @@
 """The MuJoCo model: an arm on a table with cubes, a bowl, a plate and a push button.
 
 Built once per process; `layout` says where things lie and what they look like in one episode. The
-world frame is the arm's base frame; the table top is z = 0.
+world frame is the arm's base frame; the table top is z = 0. Sizes here are those of the table
+frame; `simulated_arm` says how large the table of an arm is.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ import mujoco
 
 from mu0_core.robot.description import RobotDescription
 from mu0_core.simulation.layout import Layout
+from mu0_core.simulation.simulated_arm import (
+    SimulatedArm,
+    TableFrame,
+    finger_joints,
+    simulated_arm,
+)
 from mu0_core.simulation.texture import surface_texture
 from mu0_core.simulation.viewpoint import gl_look_at
 
@@ -36,8 +43,6 @@ BUTTON_DARK_RGB, BUTTON_LIT_RGB = (0.25, 0.25, 0.25), (1.0, 1.0, 0.8)  # of the 
 PHYSICS_STEP_S = 0.002
 
 _ROBOT_BIT, _OBJECT_BIT = 1, 2
-_ARM_STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)
-_FINGER_STIFFNESS, _FINGER_FORCE_N = 600.0, 40.0
 
 
 def build_model(
@@ -49,8 +54,13 @@ def build_model(
 
     Table and floor are plain without a ``texture_seed``, as in every training picture. ``extend``
     adds further bodies.
+
+    Raises:
+        ConfigError: the description's part ``simulation`` is wrong.
     """
-    spec = _robot_spec(robot)
+    arm = simulated_arm(robot)
+    frame, scale = TableFrame.of(arm), arm.table_scale
+    spec = _robot_spec(robot, arm)
     spec.option.timestep = PHYSICS_STEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
@@ -73,8 +83,8 @@ def build_model(
     world.add_geom(
         name="table",
         type=mujoco.mjtGeom.mjGEOM_BOX,
-        pos=(0.45, 0, -0.02),
-        size=(0.65, 0.75, 0.02),
+        pos=frame.to_base(np.array([0.45, 0, -0.02])),
+        size=scale * np.array([0.65, 0.75, 0.02]),
         friction=(0.5, 0.005, 0.0001),
         **objects,
     )
@@ -92,24 +102,26 @@ def build_model(
         body.add_geom(
             name=name,
             type=mujoco.mjtGeom.mjGEOM_BOX,
-            size=(CUBE_HALF_M,) * 3,
-            mass=0.06,
+            size=(CUBE_HALF_M * scale,) * 3,
+            mass=0.06 * scale**3,
             friction=(0.5, 0.01, 0.0002),
             condim=4,
             **objects,  # more would tip it over when pushed
         )
-    _add_bowl(world, objects)
+    _add_bowl(world, objects, scale)
     plate = world.add_body(name="plate", pos=(0.5, -0.2, 0.01))
     plate.add_freejoint(name="plate_joint")
     plate.add_geom(
         name="plate",
         type=mujoco.mjtGeom.mjGEOM_CYLINDER,
-        mass=0.4,
-        size=(PLATE_RADIUS_M, PLATE_HALF_HEIGHT_M, 0),
+        mass=0.4 * scale**3,
+        size=(PLATE_RADIUS_M * scale, PLATE_HALF_HEIGHT_M * scale, 0),
         friction=(0.9, 0.005, 0.0001),
         **objects,
     )
-    _add_button(world, objects)
+    _add_button(world, objects, scale)
+    if arm.light_button:
+        spec.add_exclude(bodyname1="button", bodyname2="button_cap")
     if texture_seed is not None:
         _add_texture(spec, "table", 2 * texture_seed, 1)
         _add_texture(spec, "floor", 2 * texture_seed + 1, 4)
@@ -118,7 +130,7 @@ def build_model(
 
 
 def dress(model: mujoco.MjModel, layout: Layout) -> None:
-    """Give things the sizes and colours of a layout, and put up its lamp and camera."""
+    """Give things sizes and colours of a layout in the base frame, put up its lamp and camera."""
     for k, name in enumerate(CUBES):
         half, geom = layout.cube_half_m[k], model.geom(name)
         round_one, box = mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_BOX
@@ -161,7 +173,7 @@ def _add_texture(spec: mujoco.MjSpec, geom: str, seed: int, repeat: int) -> None
     spec.geom(geom).material = geom
 
 
-def _robot_spec(robot: RobotDescription) -> mujoco.MjSpec:
+def _robot_spec(robot: RobotDescription, arm: SimulatedArm) -> mujoco.MjSpec:
     """Load the URDF and give it gravity compensation, position servos and collision bits."""
     meshes = robot.urdf_path.parent / "meshes"
     root = ElementTree.parse(robot.urdf_path).getroot()
@@ -176,21 +188,24 @@ def _robot_spec(robot: RobotDescription) -> mujoco.MjSpec:
     spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
     for body in spec.bodies[1:]:
         body.gravcomp = 1.0
+    fingers = finger_joints(robot)
+    moved = {joint.parent.name for joint in spec.joints if joint.name in fingers}
     for geom in spec.geoms:
         geom.contype, geom.conaffinity = _ROBOT_BIT, 0  # no self-contact: the gate checks that
-        on_finger = "finger" in geom.parent.name
+        on_finger = geom.parent.name in moved or geom.parent.name in arm.finger_links
         geom.rgba = (0.25, 0.25, 0.27, 1) if on_finger else (0.92, 0.92, 0.93, 1)
         if on_finger:
             geom.friction, geom.condim = (1.2, 0.02, 0.0005), 4
             geom.solref = (0.006, 1.0)
     for index, name in enumerate(robot.arm_joints):
-        stiffness = _ARM_STIFFNESS[min(index, len(_ARM_STIFFNESS) - 1)]
-        _add_servo(spec, name, stiffness, stiffness / 10.0, None)
+        stiffness = arm.arm_stiffness[min(index, len(arm.arm_stiffness) - 1)]
+        _add_servo(spec, name, stiffness, stiffness / arm.arm_rate, arm.arm_torque or None)
     for joint in spec.joints:
         if joint.name not in robot.arm_joints:
-            _add_servo(spec, joint.name, _FINGER_STIFFNESS, 40.0, _FINGER_FORCE_N)
+            hand = arm.finger_stiffness, arm.finger_damping, arm.finger_force
+            _add_servo(spec, joint.name, *hand)
         else:
-            joint.armature = 0.1
+            joint.armature = arm.armature
     for equality in list(spec.equalities):
         spec.delete(equality)  # both fingers have a servo of their own
     return spec
@@ -212,20 +227,23 @@ def _add_servo(
         actuator.forcerange, actuator.forcelimited = (-force, force), True
 
 
-def _add_bowl(world: mujoco.MjsBody, objects: dict[str, int], sides: int = 16) -> None:
+def _add_bowl(
+    world: mujoco.MjsBody, objects: dict[str, int], scale: float, sides: int = 16
+) -> None:
     """Add a shallow bowl: a disc with a ring of slightly outward-leaning wall segments."""
+    radius, height, thick = (scale * x for x in (BOWL_RADIUS_M, BOWL_HEIGHT_M, 0.003))
     body = world.add_body(name="bowl", pos=(0.5, 0.2, 0.01))
     body.add_freejoint(name="bowl_joint")
     body.add_geom(
         name="bowl_base",
         type=mujoco.mjtGeom.mjGEOM_CYLINDER,
-        mass=0.35,
-        pos=(0, 0, 0.003),
-        size=(BOWL_RADIUS_M - 0.004, 0.003, 0),
+        mass=0.35 * scale**3,
+        pos=(0, 0, thick),
+        size=(scale * (BOWL_RADIUS_M - 0.004), thick, 0),
         friction=(0.9, 0.005, 0.0001),
         **objects,
     )
-    half_width = BOWL_RADIUS_M * np.tan(np.pi / sides)
+    half_width = radius * np.tan(np.pi / sides)
     lean = 0.30
     for k in range(sides):
         angle = 2 * np.pi * k / sides
@@ -237,15 +255,15 @@ def _add_bowl(world: mujoco.MjsBody, objects: dict[str, int], sides: int = 16) -
         body.add_geom(
             name=f"bowl_wall_{k}",
             type=mujoco.mjtGeom.mjGEOM_BOX,
-            mass=0.01,
+            mass=0.01 * scale**3,
             quat=quat_wxyz,
-            pos=(BOWL_RADIUS_M * np.cos(angle), BOWL_RADIUS_M * np.sin(angle), BOWL_HEIGHT_M / 2),
-            size=(0.003, half_width * 1.12, BOWL_HEIGHT_M / 2),
+            pos=(radius * np.cos(angle), radius * np.sin(angle), height / 2),
+            size=(thick, half_width * 1.12, height / 2),
             **objects,
         )
 
 
-def _add_button(world: mujoco.MjsBody, objects: dict[str, int]) -> None:
+def _add_button(world: mujoco.MjsBody, objects: dict[str, int], scale: float) -> None:
     """Add a housing fixed to the table with a sprung cap that travels `BUTTON_TRAVEL_M` down.
 
     The housing is a lamp: it lights up when the button is pressed.
@@ -254,8 +272,8 @@ def _add_button(world: mujoco.MjsBody, objects: dict[str, int]) -> None:
     housing.add_geom(
         name="button_housing",
         type=mujoco.mjtGeom.mjGEOM_BOX,
-        size=BUTTON_HOUSING_M,
-        pos=(0, 0, BUTTON_HOUSING_M[2]),
+        size=scale * np.array(BUTTON_HOUSING_M),
+        pos=(0, 0, scale * BUTTON_HOUSING_M[2]),
         **objects,
     )
     cap = world.add_body(name="button_cap", pos=(0.4, 0.25, 0.0))
@@ -263,18 +281,18 @@ def _add_button(world: mujoco.MjsBody, objects: dict[str, int]) -> None:
         name="button_slide",
         type=mujoco.mjtJoint.mjJNT_SLIDE,
         axis=(0, 0, 1),
-        range=(-BUTTON_TRAVEL_M, 0),
+        range=(-BUTTON_TRAVEL_M * scale, 0),
         limited=True,
-        stiffness=300.0,
-        damping=4.0,
+        stiffness=300.0 * scale,
+        damping=4.0 * scale,
     )
     cap.gravcomp = 1.0
     cap.add_geom(
         name="button_cap",
         type=mujoco.mjtGeom.mjGEOM_CYLINDER,
-        mass=0.05,
-        size=(BUTTON_CAP_RADIUS_M, 0.012, 0),
-        pos=(0, 0, 2 * BUTTON_HOUSING_M[2] + 0.012),
+        mass=0.05 * scale**3,
+        size=(scale * BUTTON_CAP_RADIUS_M, scale * 0.012, 0),
+        pos=(0, 0, scale * (2 * BUTTON_HOUSING_M[2] + 0.012)),
         contype=_OBJECT_BIT,
         conaffinity=_ROBOT_BIT,
     )

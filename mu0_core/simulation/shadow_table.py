@@ -60,11 +60,11 @@ class ShadowTable:
     @classmethod
     def of_world(cls, world: TableWorld) -> ShadowTable:
         """Return the shadow of a world at rest. Cubes keep their layout's yaw."""
-        table = cls(world.layout)
-        table._tip, table._opening = world.tip_position_m(), world.opening_m()
-        table.cubes_m = np.array([world.cube_position_m(k) for k in range(3)])
-        table.button_was_pressed = world.button_was_pressed
-        table._held = next((k for k in range(3) if expert.holds(world, k)), None)
+        table, now = cls(world.layout), world.table
+        table._tip, table._opening = now.tip_position_m(), now.opening_m()
+        table.cubes_m = np.array([now.cube_position_m(k) for k in range(3)])
+        table.button_was_pressed = now.button_was_pressed
+        table._held = next((k for k in range(3) if expert.holds(now, k)), None)
         return table
 
     def tip_position_m(self) -> np.ndarray:

@@ -14,12 +14,11 @@ import numpy as np
 
 from mu0_core.errors import NoQueryPointsError
 from mu0_core.inference.keypoints import PlaneSelector
-from mu0_core.robot.description import RobotDescription
-from mu0_core.robot.kinematics import Kinematics
-from mu0_core.simulation import expert, scene
+from mu0_core.simulation import expert
 from mu0_core.simulation.layout import possible_targets
-from mu0_core.simulation.posture import posture_table
-from mu0_core.simulation.shadow_table import ShadowPath, ShadowTable, play
+from mu0_core.simulation.path_bodies import PathBodies
+from mu0_core.simulation.shadow_table import ShadowTable, play
+from mu0_core.simulation.table_view import pose_world
 from mu0_core.simulation.tasks import TASKS
 from mu0_core.simulation.tracks import body_tracks
 from mu0_core.simulation.world import TableWorld
@@ -114,10 +113,10 @@ class SnapshotMaker:
         targets = possible_targets(world.layout)
         task, cubes = draw_task(rng, targets)
         table = draw_state(ShadowTable(world.layout), task, cubes, self.settings, rng)
-        joints = self._bodies.joints(table.tip_position_m())
+        joints = self._bodies.joints(table.tip_position_m(), table.opening_m())
         if np.isnan(joints).any():
             return None
-        world.pose(joints, table.opening_m(), table.cubes_m, table.yaw_rad)
+        pose_world(world, joints, table.opening_m(), table.cubes_m, table.yaw_rad)
         world.button_was_pressed = table.button_was_pressed
         frame, ids = world.render(), world.render_body_ids()
         try:
@@ -219,37 +218,3 @@ def draw_sentences(
         if (name, about) not in chosen:
             chosen.append((name, about))
     return chosen
-
-
-class PathBodies:
-    """Poses of all bodies of a world along an imagined path."""
-
-    def __init__(self, world: TableWorld) -> None:
-        robot: RobotDescription = world.robot
-        self._kinematics = Kinematics(robot)
-        self.joints = posture_table(robot.name)
-        names = [world.body_name(k) for k in range(len(world.body_poses()))]
-        links = set(self._kinematics.link_frames(robot.home_rad))
-        self._links = [(k, name) for k, name in enumerate(names) if name in links]
-        self._fingers = [k for k, name in enumerate(names) if "finger" in name]
-        self._cubes = [names.index(name) for name in scene.CUBES]
-
-    def poses(self, path: ShadowPath, now: np.ndarray) -> np.ndarray:
-        """Return T_base_body (K + 1, bodies, 4, 4); ``now`` (bodies, 4, 4) is where they stand."""
-        poses = np.repeat(now[None], len(path.tip_m), axis=0)
-        frames = self._kinematics.link_frames(self.joints(path.tip_m))
-        for index, name in self._links:
-            poses[:, index] = frames[name]
-        moved = path.tip_m - path.tip_m[0]
-        wider = (path.opening_m - path.opening_m[0])[:, None] / 2
-        for index in self._fingers:  # each slides along its own y
-            poses[:, index, :3, 3] = now[index, :3, 3] + moved + wider * now[index, :3, 1]
-        turn = path.yaw_rad - path.yaw_rad[0]
-        for cube, index in enumerate(self._cubes):
-            cosine, sine = np.cos(turn[:, cube]), np.sin(turn[:, cube])
-            rotation = np.zeros((len(turn), 3, 3))
-            rotation[:, 0, 0] = rotation[:, 1, 1] = cosine
-            rotation[:, 0, 1], rotation[:, 1, 0], rotation[:, 2, 2] = -sine, sine, 1.0
-            poses[:, index, :3, :3] = rotation @ now[index, :3, :3]
-            poses[:, index, :3, 3] = path.cubes_m[:, cube]
-        return poses

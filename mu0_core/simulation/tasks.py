@@ -19,7 +19,7 @@ from mu0_core.simulation import scene
 from mu0_core.simulation.layout import Layout
 
 if TYPE_CHECKING:
-    from mu0_core.simulation.world import TableWorld
+    from mu0_core.simulation.table_view import TableView
 
 PUSHED_M = 0.07
 _NEW = 71  # branch of a layout's seed
@@ -31,7 +31,7 @@ class Task:
 
     name: str
     templates: tuple[str, ...]
-    achieved: Callable[[TableWorld, tuple[int, ...]], bool]
+    achieved: Callable[[TableView, tuple[int, ...]], bool]
 
     def instruction(
         self, layout: Layout, variant: int = 0, cubes: tuple[int, ...] | None = None
@@ -42,27 +42,27 @@ class Task:
         return self.templates[variant % len(self.templates)].format(*words)
 
 
-def _released_at_rest(world: TableWorld, cube: int) -> bool:
+def _released_at_rest(world: TableView, cube: int) -> bool:
     tip = world.tip_position_m()
     away = np.linalg.norm(tip - world.cube_position_m(cube)) > 0.035
-    return away and world.proprioception().gripper_m > 0.05 and world.cube_speed_m_s(cube) < 0.03
+    return away and world.opening_m() > 0.05 and world.cube_speed_m_s(cube) < 0.03
 
 
-def _in_bowl(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+def _in_bowl(world: TableView, cubes: tuple[int, ...]) -> bool:
     offset = world.cube_position_m(cubes[0]) - world.body_position_m("bowl")
     return (
         np.hypot(*offset[:2]) < 0.045 and offset[2] < 0.05 and _released_at_rest(world, cubes[0])
     )
 
 
-def _on_plate(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+def _on_plate(world: TableView, cubes: tuple[int, ...]) -> bool:
     offset = world.cube_position_m(cubes[0]) - world.body_position_m("plate")
     return (
         np.hypot(*offset[:2]) < 0.065 and offset[2] < 0.05 and _released_at_rest(world, cubes[0])
     )
 
 
-def _on_box(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+def _on_box(world: TableView, cubes: tuple[int, ...]) -> bool:
     offset = world.cube_position_m(cubes[0]) - world.body_position_m("button")
     height = scene.BUTTON_TOP_M + world.layout.cube_half_m[cubes[0]]
     return (
@@ -72,7 +72,7 @@ def _on_box(world: TableWorld, cubes: tuple[int, ...]) -> bool:
     )
 
 
-def _stacked(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+def _stacked(world: TableView, cubes: tuple[int, ...]) -> bool:
     top, base = (world.cube_position_m(k) for k in cubes)
     height = world.layout.cube_half_m[list(cubes)].sum()
     offset = top - base
@@ -83,8 +83,8 @@ def _stacked(world: TableWorld, cubes: tuple[int, ...]) -> bool:
     )
 
 
-def _pushed(side: int) -> Callable[[TableWorld, tuple[int, ...]], bool]:
-    def achieved(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+def _pushed(side: int) -> Callable[[TableView, tuple[int, ...]], bool]:
+    def achieved(world: TableView, cubes: tuple[int, ...]) -> bool:
         moved = np.array(
             [world.cube_position_m(k)[:2] - world.layout.cube_xy_m[k] for k in range(3)]
         )
@@ -101,7 +101,7 @@ def _pushed(side: int) -> Callable[[TableWorld, tuple[int, ...]], bool]:
     return achieved
 
 
-def _pressed(world: TableWorld, cubes: tuple[int, ...]) -> bool:
+def _pressed(world: TableView, cubes: tuple[int, ...]) -> bool:
     return world.button_was_pressed
 
 

@@ -16,6 +16,8 @@ from mu0_core.robot.kinematics import Kinematics
 from mu0_core.simulation import scene
 from mu0_core.simulation.layout import Layout, sample_layout
 from mu0_core.simulation.posture import TOOL_DOWN
+from mu0_core.simulation.simulated_arm import TableFrame, finger_joints, simulated_arm
+from mu0_core.simulation.table_view import TableView, placed_layout
 from mu0_core.simulation.tasks import TASKS, get_task, targets_of
 from mu0_core.simulation.viewpoint import OPTICAL_FROM_GL
 from mu0_core.types import CameraIntrinsics, Proprioception, RgbdFrame
@@ -44,6 +46,8 @@ class TableWorld:
     ) -> None:
         self.robot = robot or load_robot("fr3")
         self.kinematics = Kinematics(self.robot)
+        self.table_frame = TableFrame.of(simulated_arm(self.robot))
+        self.table = TableView(self)
         self.width, self.height = width, height
         self._model = self._build(self.robot, texture_seed)
         self._data = mujoco.MjData(self._model)
@@ -51,11 +55,7 @@ class TableWorld:
         self._arm_qpos = np.array([self._qpos(j) for j in self.robot.arm_joints])
         self._arm_dof = np.array([self._dof(j) for j in self.robot.arm_joints])
         self._arm_ctrl = np.array([self._model.actuator(j).id for j in self.robot.arm_joints])
-        fingers = [
-            self._model.joint(k).name
-            for k in range(self._model.njnt)
-            if "finger" in self._model.joint(k).name
-        ]
+        fingers = finger_joints(self.robot)
         self._finger_qpos = np.array([self._qpos(j) for j in fingers])
         self._finger_ctrl = np.array([self._model.actuator(j).id for j in fingers])
         self._cube_qpos = [self._qpos(f"{c}_joint") for c in scene.CUBES]
@@ -79,22 +79,24 @@ class TableWorld:
         self.set_layout(sample_layout(seed))
 
     def set_layout(self, layout: Layout) -> None:
-        """Lay out a given episode; simulated time restarts at 0."""
-        self.layout = layout
+        """Lay out a given episode of the table frame; simulated time restarts at 0."""
+        self.layout, gripper = layout, self.robot.gripper
+        placed = placed_layout(layout, self.table_frame)
         model, data = self._model, self._data
         mujoco.mj_resetData(model, data)
-        scene.dress(model, layout)
+        scene.dress(model, placed)
         for k, name in enumerate(scene.CUBES):
-            height = layout.cube_half_m[k] + 0.001
-            self._place(name, (*layout.cube_xy_m[k], height), layout.cube_yaw_rad[k])
-        self._place("bowl", (*layout.bowl_xy_m, 0.001), 0.0)
-        self._place("plate", (*layout.plate_xy_m, scene.PLATE_HALF_HEIGHT_M + 0.001), 0.0)
-        data.mocap_pos[0] = (*layout.button_xy_m, 0.0)
+            height = placed.cube_half_m[k] + 0.001
+            self._place(name, (*placed.cube_xy_m[k], height), placed.cube_yaw_rad[k])
+        self._place("bowl", (*placed.bowl_xy_m, 0.001), 0.0)
+        thick = self.table_frame.scale * scene.PLATE_HALF_HEIGHT_M
+        self._place("plate", (*placed.plate_xy_m, thick + 0.001), 0.0)
+        data.mocap_pos[0] = (*placed.button_xy_m, 0.0)
         pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = TOOL_DOWN, layout.start_tip_m
+        pose[:3, :3], pose[:3, 3] = TOOL_DOWN, placed.start_tip_m
         start = self.kinematics.inverse(pose, self.robot.home_rad)
         data.qpos[self._arm_qpos] = start
-        data.qpos[self._finger_qpos] = self.robot.gripper.open_m / 2
+        data.qpos[self._finger_qpos] = gripper.open_m / gripper.opening_per_joint_m
         self.command_arm(start)
         self.command_gripper(self.robot.gripper.open_m)
         mujoco.mj_forward(model, data)
@@ -174,7 +176,7 @@ class TableWorld:
         steps = max(1, round(duration_s / scene.PHYSICS_STEP_S))
         mujoco.mj_step(self._model, self._data, steps)
         slide = self._data.qpos[self._qpos("button_slide")]
-        if slide < -0.6 * scene.BUTTON_TRAVEL_M:
+        if slide < -0.6 * scene.BUTTON_TRAVEL_M * self.table_frame.scale:
             self.button_was_pressed = True
 
     # -- what a robot reports --------------------------------------------------------------------
@@ -295,8 +297,10 @@ class TableWorld:
         return self.body_position_m(scene.CUBES[index])
 
     def opening_m(self) -> float:
-        """Return the measured opening between the fingers."""
-        return float(np.clip(self._data.qpos[self._finger_qpos].sum(), 0.0, None))
+        """Return the measured opening of the fingers."""
+        gripper = self.robot.gripper
+        opening = self._data.qpos[self._finger_qpos].mean() * gripper.opening_per_joint_m
+        return float(np.clip(opening, gripper.closed_m, None))
 
     def cube_speed_m_s(self, index: int) -> float:
         """Return the linear speed of a cube."""
@@ -317,4 +321,4 @@ class TableWorld:
 
     def success(self, task: str) -> bool:
         """Say whether a task of this episode is achieved now."""
-        return bool(get_task(task).achieved(self, targets_of(self.layout, task)))
+        return bool(get_task(task).achieved(self.table, targets_of(self.layout, task)))

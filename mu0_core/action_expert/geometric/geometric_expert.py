@@ -39,6 +39,8 @@ class GeometricSettings:
         hand_m: points so near to the arm, above the tip, are the arm's.
         link_m: points so near to links farther than hand_m from the tip are the arm's.
         reach_m: points so near to the tip are in the fingers when they hold something.
+        joint_speed: share of the joints' velocity limits that a chunk asks for at most. At the
+            limits a servo's lag alone is near what the gate takes for a lost arm.
         max_steps: of a chunk.
     """
 
@@ -49,6 +51,7 @@ class GeometricSettings:
     hand_m: float = 0.15
     link_m: float = 0.1
     reach_m: float = 0.045
+    joint_speed: float = 0.7
     max_steps: int = 120
 
     def scaled(self, size: float) -> GeometricSettings:
@@ -109,7 +112,7 @@ class GeometricExpert:
             joint_names=self.robot.arm_joints,
             positions_rad=joints,
             gripper_m=opening[: len(joints)],
-            step_period_s=self.settings.limits.period_s,
+            step_period_s=self._period_s(joints, proprioception.positions_rad),
             observation_ns=min(forecast.stamp_ns, proprioception.stamp_ns),
             start_ns=start_ns,
             sequence=sequence,
@@ -220,6 +223,12 @@ class GeometricExpert:
         opening.append(np.full(missing, wanted))
         limit = self.settings.max_steps
         return np.concatenate(poses)[:limit], np.concatenate(opening)[:limit]
+
+    def _period_s(self, joints: np.ndarray, start_rad: np.ndarray) -> float:
+        """Return the time between steps, longer than planned where a joint would be too fast."""
+        fastest = np.abs(np.diff(joints, axis=0, prepend=start_rad[None])).max(axis=0)
+        least = fastest / (self.settings.joint_speed * self.robot.limits.velocity_rad_s)
+        return max(self.settings.limits.period_s, float(least.max()))
 
     def _solve(self, pose: np.ndarray, seed_rad: np.ndarray) -> np.ndarray:
         """Return joints (A,) near the last ones.

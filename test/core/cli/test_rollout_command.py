@@ -95,6 +95,7 @@ def test_an_interrupted_run_keeps_what_it_has(
         (["--seeds", "9:3"], "FIRST:END"),
         (["--tasks", "cube_on_box"], "cube_on_box needs --direct"),
         (["--instruct-as", "cube_on_box"], "cube_on_box needs --direct"),
+        (["--real-time-factor", "0"], "--real-time-factor 0.0: allowed 0.05 to 20"),
         (["--workers", "2"], "--workers needs --direct"),
         (["--video", "film.mp4"], "--video needs --direct"),
         (["--direct", "--workers", "2", "--video", "film.mp4"], "one worker"),
@@ -131,5 +132,9 @@ def test_models_reach_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["rollout", "--tasks", "press_button", "--seeds", "50000:50001"]
     assert main([*command, "--world-model", "a", "--action-expert", "b"]) == 0
     assert asked["trace_forecaster"] == {"model_id": "a"}
-    assert asked["action_expert"] == {"model_id": "b"}
+    assert asked["action_expert"] == {"model_id": "b", "robot": "fr3"}
     assert asked["mu0_ros.rollout_client"][:2] == ["--tasks", "press_button"]
+    assert main([*command, "--robot", "so101", "--real-time-factor", "0.5"]) == 0
+    assert asked["action_expert"] == {"model_id": "geometric", "robot": "so101"}
+    assert asked["simulator"] == {"robot": "so101", "real_time_factor": 0.5}
+    assert asked["safety_gate"] == {"robot": "so101"}

@@ -8,8 +8,9 @@ import pytest
 
 from mu0_core.simulation.demonstration import demonstrate
 from mu0_core.simulation.layout import sample_layout
+from mu0_core.simulation.path_bodies import PathBodies
 from mu0_core.simulation.shadow_table import ShadowTable, play
-from mu0_core.simulation.snapshot import PathBodies, SnapshotMaker, SnapshotSettings
+from mu0_core.simulation.snapshot import SnapshotMaker, SnapshotSettings
 from mu0_core.simulation.tasks import TASKS
 from mu0_core.simulation.world import TableWorld
 
