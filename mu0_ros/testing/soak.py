@@ -184,6 +184,8 @@ class Soak:
     def _judge(self, fault: SoakFault, moving: bool, running: bool, struck_s: float) -> None:
         world = self._world
         if fault.rest_s is not None and moving:
+            left_s = fault.rest_s - (time.time() - struck_s)
+            self._wait(lambda: world.rest_after(struck_s) is not None, left_s)
             rest_s = world.rest_after(struck_s)
             if rest_s is None or rest_s > fault.rest_s:
                 self._fail("the arm comes to rest", f"{rest_s} s, allowed {fault.rest_s}")
