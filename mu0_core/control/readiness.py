@@ -8,8 +8,6 @@ import numpy as np
 from mu0_core.control.chunk_checks import ChunkRejected
 from mu0_core.control.gate_settings import GateSettings
 
-AFTER_JUMP_S = 0.5  # with two sources of time there is never so much between two jumps
-
 
 class Readiness:
     """Keeps what speaks against motion.
@@ -24,7 +22,6 @@ class Readiness:
         self._settings = settings
         self._healthy_since_ns: int | None = None
         self._points_ns: int | None = None
-        self._arming_s = settings.arming_s
 
     def good_states(self, now_ns: int) -> None:
         """Note joint states that make sense."""
@@ -40,9 +37,8 @@ class Readiness:
         self._points_ns = stamp_ns
 
     def restart_clock(self) -> None:
-        """Forget all times; motion waits until time has been sane for `AFTER_JUMP_S`."""
+        """Forget all times."""
         self._healthy_since_ns = self._points_ns = None
-        self._arming_s = max(self._settings.arming_s, AFTER_JUMP_S)
 
     def check(self, positions_rad: np.ndarray | None, now_ns: int) -> None:
         """Refuse motion while something is missing.
@@ -58,12 +54,11 @@ class Readiness:
         if not np.all(np.isfinite(positions_rad)):
             raise ChunkRejected("OBSERVATION_INVALID", "joint states are not finite")
         since_ns = now_ns if self._healthy_since_ns is None else self._healthy_since_ns
-        healthy_s = (now_ns - since_ns) * 1e-9
-        if healthy_s < self._arming_s:
+        healthy_s, arming_s = (now_ns - since_ns) * 1e-9, self._settings.arming_s
+        if healthy_s < arming_s:
             raise ChunkRejected(
-                "NOT_READY", f"arming: healthy for {healthy_s:.2f} of {self._arming_s} s"
+                "NOT_READY", f"arming: healthy for {healthy_s:.2f} of {arming_s} s"
             )
-        self._arming_s = self._settings.arming_s
         self._check_points(now_ns)
 
     def _check_points(self, now_ns: int) -> None:

@@ -39,6 +39,8 @@ class StrokeSettings:
         near: of the tip above the top of a thing, where the way down to it begins at the latest.
         behind: from the tip to a thing that is to be pushed, before it is touched.
         finger: from the tip to the side of the closed fingers, which pushes.
+        press: of the tip below the top of what is pressed.
+        under: a thing whose points are so near beside the tip is below it.
         push_height: of the tip above the floor while it pushes.
         turn_rad: smaller turns than this are noise of the forecast.
         top: points so far below the highest one belong to the top face.
@@ -58,6 +60,8 @@ class StrokeSettings:
     near: float = 0.02
     behind: float = 0.055
     finger: float = 0.026
+    press: float = 0.02
+    under: float = 0.03
     push_height: float = 0.022
     turn_rad: float = 0.35
     top: float = 0.012
@@ -214,15 +218,29 @@ def _push(scene: Scene, body: TracedBody, s: StrokeSettings) -> list[Leg]:
 def _follow_arm(scene: Scene, s: StrokeSettings) -> list[Leg]:
     """Nothing else is to move: go where the arm is forecast to go, or stay.
 
-    What is touched so is touched with closed fingers.
+    What is touched so is touched with closed fingers. A way that comes down over something and
+    goes up again presses it: a trace is too smooth to reach the lowest point of its dip.
     """
     if scene.arm_way_m is None or np.linalg.norm(scene.arm_way_m, axis=1).max() < s.moves:
         return [Leg(scene.T_base_tip[None])]
     poses = np.tile(scene.T_base_tip, (PHASES, 1, 1))
     poses[:, :3, 3] += scene.arm_way_m
     poses[:, 2, 3] = np.maximum(poses[:, 2, 3], scene.floor_m + s.tip_above_floor)
+    lowest = int(poses[:, 2, 3].argmin())
+    top = _top_below(scene, poses[lowest, :3, 3], s)
+    if top is not None and poses[_LAST, 2, 3] - poses[lowest, 2, 3] > s.moves / 2:
+        low = max(top - s.press, scene.floor_m + s.tip_above_floor)
+        poses[lowest, 2, 3] = min(low, poses[lowest, 2, 3])
     closed = [] if not scene.wide else [Leg(scene.T_base_tip[None], opens=False)]
     return [*closed, Leg(poses)]
+
+
+def _top_below(scene: Scene, tip_m: np.ndarray, s: StrokeSettings) -> float | None:
+    """Return the height of what is seen right below a tip (3,), None for nothing."""
+    points = np.concatenate([body.now_m for body in scene.bodies] or [np.empty((0, 3))])
+    beside = np.linalg.norm(points[:, :2] - tip_m[:2], axis=1)
+    under = (beside < s.under) & (points[:, 2] < tip_m[2] + s.press)
+    return float(points[under, 2].max()) if under.any() else None
 
 
 def _top_face(body: TracedBody, s: StrokeSettings) -> tuple[np.ndarray, float]:

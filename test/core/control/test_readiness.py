@@ -58,15 +58,3 @@ def test_points_count_only_when_they_are_required_and_age():
     assert refusal(readiness, now_ns=0) == "OBSERVATION_STALE", "from the future"
     readiness.restart_clock()
     assert refusal(readiness) == "NOT_READY"
-
-
-def test_after_a_jump_of_time_it_must_be_sane_for_a_while_whatever_arming_says():
-    readiness = Readiness(GateSettings(arming_s=0.0))
-    assert refusal(readiness) == ""
-    for since in (0, SECOND // 4):  # it jumps again before the while is over
-        readiness.restart_clock()
-        readiness.good_states(since)
-        assert refusal(readiness, now_ns=since + SECOND // 4) == "NOT_READY"
-    assert refusal(readiness, now_ns=SECOND // 4 + SECOND // 2) == ""
-    readiness.bad_states()
-    assert refusal(readiness, now_ns=SECOND) == "", "once it was sane, arming_s counts again"
