@@ -115,6 +115,32 @@ def test_a_chunk_of_the_small_arm_passes_its_gate(expert):
     np.testing.assert_allclose(over[:2], at[:2], atol=3e-3)
 
 
+def test_a_dip_of_the_arm_over_something_at_rest_presses_it_with_closed_fingers(expert):
+    """The trace turns back 10 mm above the thing; the fingers go below its top, and up again."""
+    at = np.array([0.22, 0.03, 0.0])
+    thing = CUBE * [0.7, 0.7, 1.0] + at + [0, 0, HALF]
+    state = state_with_middle_at((*at[:2], 0.07), CLOSED)
+    hand = KINEMATICS.tip(state.positions_rad)[:3, 3] + CUBE + [0, 0, 0.05]
+    dip = np.zeros((33, 3))
+    dip[:, 2] = -0.038 * np.sin(np.pi * np.arange(33) / 32)
+    seen = forecast(np.concatenate([hand, thing]), np.zeros((33, 3)))
+    moving = forecast(np.concatenate([hand, thing]), dip)
+    control = np.where(
+        np.arange(16)[:, None, None] < 8, moving.control_points, seen.control_points
+    )
+    query = replace(seen.query, entity_ids=np.repeat([0, 1], 8).astype(np.uint16))
+    pressed = replace(seen, control_points=control, query=query)
+    chunk = expert.propose(pressed, state, np.eye(4), start_ns=1)
+    way = middles(chunk.positions_rad, np.full(len(chunk.gripper_m), CLOSED))
+    assert way[:, 2].min() < 2 * HALF - 0.005 and (chunk.gripper_m == CLOSED).all()
+    assert way[-1, 2] > 0.06
+    np.testing.assert_allclose(way[way[:, 2].argmin(), :2], at[:2], atol=3e-3)
+    moved = control.copy()
+    moved[8:, :, 1] += 0.08  # nothing below: the dip stays as it is forecast
+    chunk = expert.propose(replace(pressed, control_points=moved), state, np.eye(4), start_ns=1)
+    assert middles(chunk.positions_rad, chunk.gripper_m)[:, 2].min() > 0.028
+
+
 def test_no_joint_is_asked_for_more_than_its_share_of_speed(expert):
     at = np.array([0.26, -0.12, HALF])
     state = state_with_middle_at((0.18, 0.12, 0.06), OPEN)
