@@ -27,18 +27,33 @@ def _run_episodes(client: TaskClient, args: argparse.Namespace) -> None:
     client.wait_for_stack(90.0)
     for task in args.tasks.split(","):
         for seed in range(first, end):
-            instructed = args.instruct_as or task
-            done = client.run_task(client.reset_scene(seed)[instructed], args.max_duration)
-            record = {
-                "task": task,
-                "instructed": instructed,
-                "seed": seed,
-                "achieved": [name for name, yes in client.judge().items() if yes],
-                "end": done.message,
-                "duration_s": round(done.elapsed_s, 2),
-            }
-            sys.stdout.write(json.dumps(record) + "\n")
-            sys.stdout.flush()
+            play(client, task, seed, args.max_duration, args.instruct_as)
+
+
+def play(
+    client: TaskClient, task: str, seed: int, max_duration_s: float, instruct_as: str | None = None
+) -> None:
+    """Run one episode and write it as a line of JSON.
+
+    Args:
+        client: of the stack.
+        task: whose success counts.
+        seed: of the scene.
+        max_duration_s: of the task, in time of the data.
+        instruct_as: task whose sentence is told instead.
+    """
+    instructed = instruct_as or task
+    done = client.run_task(client.reset_scene(seed)[instructed], max_duration_s)
+    record = {
+        "task": task,
+        "instructed": instructed,
+        "seed": seed,
+        "achieved": [name for name, yes in client.judge().items() if yes],
+        "end": done.message,
+        "duration_s": round(done.elapsed_s, 2),
+    }
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
-import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -200,27 +198,15 @@ def _ros() -> list[Check]:
 
 def _camera(args: argparse.Namespace) -> list[Check]:
     """Ask ``mu0_ros.camera_check`` in a process with the ROS environment."""
-    from mu0_core.cli.live import live_environment, ros_arguments
+    from mu0_core.cli.live import ask_process, ros_arguments
     from mu0_core.robot.description import load_robot
 
     if not 0.5 <= args.seconds <= 60.0:
         raise ConfigError(f"--seconds {args.seconds} is outside 0.5 to 60")
     base = load_robot(args.robot).base_frame
-    command = [sys.executable, "-m", "mu0_ros.camera_check", base, str(args.seconds)]
-    limit_s = 2 * args.seconds + _START_S
-    try:
-        done = subprocess.run(
-            [*command, *ros_arguments(args.namespace, args.remap)],
-            env=live_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=limit_s,
-        )
-    except subprocess.TimeoutExpired:
-        return [Check("camera check", False, f"no answer within {limit_s:g} s", "try again")]
-    checks = [Check(**json.loads(line)) for line in done.stdout.splitlines() if line[:1] == "{"]
-    if done.returncode or not checks:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        checks.append(Check("camera check", False, last, "source install/setup.bash"))
+    words = [base, str(args.seconds), *ros_arguments(args.namespace, args.remap)]
+    told, trouble = ask_process("mu0_ros.camera_check", words, 2 * args.seconds + _START_S)
+    checks = [Check(**line) for line in told]
+    if trouble is not None:
+        checks.append(Check("camera check", False, *trouble))
     return checks

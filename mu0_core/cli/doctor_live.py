@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import textwrap
 
 from mu0_core.errors import ConfigError
@@ -23,31 +21,18 @@ def live_findings(args: argparse.Namespace) -> list[Finding]:
     Raises:
         ConfigError: ``--seconds`` is out of range, or the ROS environment is missing.
     """
-    from mu0_core.cli.live import live_environment, ros_arguments
+    from mu0_core.cli.live import ask_process, ros_arguments
     from mu0_core.robot.description import load_robot
 
     low, high = _RANGE_S
     if not low <= args.seconds <= high:
         raise ConfigError(f"--seconds {args.seconds} is outside {low:g} to {high:g}")
     load_robot(args.robot)
-    command = [sys.executable, "-m", "mu0_ros.live_check", str(args.seconds), args.robot]
-    limit_s = args.seconds + _START_S
-    try:
-        done = subprocess.run(
-            [*command, *ros_arguments(args.namespace, args.remap)],
-            env=live_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=limit_s,
-        )
-    except subprocess.TimeoutExpired:
-        return [Finding(FAIL, "live check", f"no answer within {limit_s:g} s", "try again")]
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    found = [Finding(**json.loads(line)) for line in lines]
-    if done.returncode or not found:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        found.append(Finding(FAIL, "live check", last, "source install/setup.bash"))
+    words = [str(args.seconds), args.robot, *ros_arguments(args.namespace, args.remap)]
+    told, trouble = ask_process("mu0_ros.live_check", words, args.seconds + _START_S)
+    found = [Finding(**line) for line in told]
+    if trouble is not None:
+        found.append(Finding(FAIL, "live check", *trouble))
     return found
 
 

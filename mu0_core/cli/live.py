@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from mu0_core.errors import ConfigError
 
@@ -49,6 +51,32 @@ def ros_arguments(
         text = str(value).lower() if isinstance(value, bool) else str(value)
         words += ["-p", f"{key}:={text}"]
     return words
+
+
+def ask_process(
+    module: str, words: Sequence[str], limit_s: float
+) -> tuple[list[dict[str, Any]], tuple[str, str] | None]:
+    """Run a module that tells what it finds as lines of JSON.
+
+    Returns:
+        What it told, and what went wrong with its cure (None: nothing did).
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *words],
+            env=live_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit_s,
+        )
+    except subprocess.TimeoutExpired:
+        return [], (f"no answer within {limit_s:g} s", "try again")
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if not done.returncode and told:
+        return told, None
+    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    return told, (last, "source install/setup.bash")
 
 
 def run_until_interrupted(module: str, arguments: Sequence[str]) -> int:

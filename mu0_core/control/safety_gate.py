@@ -133,10 +133,8 @@ class SafetyGate:
         """
         try:
             timed, motion, opening, clearance_m = self._judge(
-                chunk, proprioception, now_ns, speed_scale
+                chunk, proprioception, now_ns, speed_scale, clock
             )
-            if clock is not None and self.commanded.starts(now_ns, self.settings.jitter_s):
-                checks.check_prompt((clock() - now_ns) * 1e-9, self.settings)
         except ChunkRejected as rejection:
             return self.refuse(rejection.code, str(rejection))
         self._bad_in_a_row = 0
@@ -170,6 +168,7 @@ class SafetyGate:
         proprioception: Proprioception | None,
         now_ns: int,
         speed_scale: float,
+        clock: Clock | None,
     ) -> tuple[TimedPath, JointMotion, np.ndarray | None, float]:
         if self.state is GateState.LATCHED:
             raise ChunkRejected(self.cause, f"latched: {self.cause_message}; call reset first")
@@ -194,12 +193,12 @@ class SafetyGate:
             opening = np.asarray(opening, dtype=float)[first:last]
         checks.check_gripper(opening, self.robot)
         waypoints = np.concatenate([here[None], steps[first:last]])
+        starts = self.commanded.starts(now_ns, self.settings.jitter_s)
         timed, motion, clearance_m = self._planner.plan(
-            waypoints,
-            chunk.step_period_s,
-            speed_scale,
-            self.commanded.starts(now_ns, self.settings.jitter_s),
+            waypoints, chunk.step_period_s, speed_scale, starts
         )
+        if clock is not None and starts:
+            checks.check_prompt((clock() - now_ns) * 1e-9, self.settings)
         return timed, motion, opening, clearance_m
 
     def _check_ready(self, proprioception: Proprioception | None, now_ns: int) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mu0_core.errors import NoQueryPointsError, ObservationError
 from mu0_core.types import CameraIntrinsics, RgbdFrame
 
@@ -15,8 +17,7 @@ def check_depth_scale(frame: RgbdFrame, plausible_m: tuple[float, float]) -> Non
     Raises:
         ObservationError: the median lies outside ``plausible_m``. No depth at all is not judged.
     """
-    sample = frame.depth_m[::_STEP, ::_STEP]
-    known = sample[sample == sample]
+    known = _known_depth(frame)
     if len(known) == 0:
         return
     known.partition(len(known) // 2)
@@ -38,11 +39,14 @@ def check_any_depth(frame: RgbdFrame) -> None:
     Raises:
         NoQueryPointsError: no pixel that is looked at has depth.
     """
+    if len(_known_depth(frame)) == 0:
+        raise NoQueryPointsError("no query point has depth: no pixel of the image has")
+
+
+def _known_depth(frame: RgbdFrame) -> np.ndarray:
+    """Return the depth (K,) of the pixels that are looked at and have one."""
     sample = frame.depth_m[::_STEP, ::_STEP]
-    if not (sample == sample).any():
-        raise NoQueryPointsError(
-            "no query point has depth: no pixel of the image has"
-        )
+    return sample[sample == sample]
 
 
 def check_same_raster(

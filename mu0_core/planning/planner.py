@@ -178,6 +178,22 @@ def check_in_workspace(positions_rad: np.ndarray, kinematics: Kinematics, what: 
         raise error
 
 
+def checked_ends(
+    start_rad: np.ndarray, goal_rad: np.ndarray, kinematics: Kinematics
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return start and goal (A,) of a plan as floats.
+
+    Raises:
+        ShapeError: another shape, or a value that is not finite.
+        PlanningError: one is beyond the limits or has its tip outside the workspace.
+    """
+    ends = [checked_positions(q, kinematics.robot)[0] for q in (start_rad, goal_rad)]
+    for what, position in zip(("the start", "the goal"), ends):
+        check_within_limits(position, kinematics.robot, what)
+        check_in_workspace(position[None], kinematics, what)
+    return ends[0], ends[1]
+
+
 def between(positions_rad: np.ndarray, resolution_rad: float) -> tuple[np.ndarray, np.ndarray]:
     """Return positions (M, A) on straight lines between rows (K, A), and the row of each (M,).
 

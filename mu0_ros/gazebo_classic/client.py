@@ -8,8 +8,6 @@ starts a new gzserver, and with the patience for that.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from typing import Any
 
@@ -18,6 +16,7 @@ from std_srvs.srv import Trigger
 
 from mu0_ros.client import ClientError, TaskClient
 from mu0_ros.client_process import run_client
+from mu0_ros.rollout_client import play
 
 _STACK_S = 240.0
 _START_S = 120.0
@@ -66,17 +65,7 @@ def _run_episodes(client: PatientClient, args: argparse.Namespace) -> None:
     client.wait_for_stack(_STACK_S)
     for seed in range(first, end):
         for task in args.tasks.split(","):
-            done = client.run_task(client.reset_scene(seed)[task], args.max_duration)
-            record = {
-                "task": task,
-                "instructed": task,
-                "seed": seed,
-                "achieved": [name for name, yes in client.judge().items() if yes],
-                "end": done.message,
-                "duration_s": round(done.elapsed_s, 2),
-            }
-            sys.stdout.write(json.dumps(record) + "\n")
-            sys.stdout.flush()
+            play(client, task, seed, args.max_duration)
 
 
 if __name__ == "__main__":

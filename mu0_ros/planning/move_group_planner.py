@@ -97,10 +97,7 @@ class MoveGroupPlanner:
         self, start_rad: np.ndarray, goal_rad: np.ndarray, scene: PlanningScene, *, seed: int = 0
     ) -> np.ndarray:
         """Return a free path (K, A); MoveIt takes no seed. Errors as in `Planner`."""
-        ends = [answers.checked_positions(q, self.robot)[0] for q in (start_rad, goal_rad)]
-        for what, q in zip(("the start", "the goal"), ends):
-            answers.check_within_limits(q, self.robot, what)
-            answers.check_in_workspace(q[None], self._kinematics, what)
+        ends = answers.checked_ends(start_rad, goal_rad, self._kinematics)
         self._tell(scene)
         refused: PlanningError | None = None
         for _ in range(self.settings.attempts):
