@@ -135,6 +135,7 @@ class MockRobot(Node):
         self.accepted.append(message)
 
     def _mind_the_clock(self) -> None:
+        """Hold where the arm was last seen if time was put back, before anyone reads its state."""
         motion = self.motion
         if motion.times_s and self._now_s() < motion.times_s[-1]:
             self._arm.set_initial(motion.positions[-1])
@@ -148,6 +149,7 @@ class MockRobot(Node):
         self.motion.velocities.append(velocities)
 
     def _publish_state(self) -> None:
+        self._mind_the_clock()
         now_s = self._now_s()
         positions, velocities = self._arm.sample(now_s)
         if self.faults.blocked:
