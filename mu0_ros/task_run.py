@@ -164,9 +164,11 @@ class TaskRun:
         rejected = counts.rejected - self._last.rejected
         self._last = counts
         self.executed += passed
+        if cause[0] == "SUCCESS":  # a gate that finds nothing wrong turned away another's chunk
+            rejected = 0
         self.rejected += rejected
         self._rejected_in_a_row = rejected + (0 if passed else self._rejected_in_a_row)
-        if rejected and cause[0] != "SUCCESS":  # a chunk of no task of ours has no cause
+        if rejected:
             self.fault = cause
         if moving:
             self._lively_s = now_s

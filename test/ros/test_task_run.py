@@ -102,6 +102,13 @@ def test_a_passed_chunk_forgives_rejections():
     assert run.end is None and (run.executed, run.rejected) == (2, 3)
 
 
+def test_chunks_of_another_task_that_the_gate_turns_away_do_not_end_this_one():
+    run = make()
+    for k in range(1, 9):
+        run.saw_gate(Counts(0, k), False, ("SUCCESS", ""), False, 100.0 + k)
+    assert run.end is None and run.rejected == 0 and run.phase == "PERCEIVING"
+
+
 def test_a_restarted_gate_counts_from_zero():
     run = make(Counts(50, 9))
     run.saw_gate(Counts(1, 0), False, ("SUCCESS", ""), True, 101.0)
