@@ -145,10 +145,10 @@ class CollisionChecker:
         return self._points[np.any(away - carried[:, None] < _FAR_M, axis=0)]
 
     def at(self, positions_rad: np.ndarray) -> Clearance:
-        """Return the clearance of one posture (A,)."""
+        """Return the clearance of one posture (A,), or the least of several (K, A)."""
         if not self.names:
             return Clearance(float("nan"), ("", ""))
-        return self._nearest(self.distances(positions_rad[None]))
+        return self._nearest(self.distances(np.atleast_2d(positions_rad)))
 
     def along(self, motion: JointMotion) -> Clearance:
         """Return the clearance that a motion keeps at every moment, or where it does not."""

@@ -2,14 +2,18 @@
 """The planner that runs without MoveIt: RRT-Connect and shortcuts of the package roboplan.
 
 Paths are searched in roboplan's scene and checked again in our `CollisionModel` before they are
-returned; both read the same URDF, SRDF and obstacles. Deterministic for a seed as long as the
-time allowed is not used up. Not for several threads at once.
+returned; both read the same URDF, SRDF and obstacles. The second check also looks with the eyes of
+the safety gate, capsules that keep a margin: a way that it would refuse is none. Deterministic for
+a seed as long as the time allowed is not used up. Not for several threads at once.
 """
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
+from mu0_core.control.collision_check import CollisionChecker
 from mu0_core.errors import KinematicsError, PlanningError
 from mu0_core.planning import planner as answers
 from mu0_core.planning.collision_model import CollisionModel
@@ -38,6 +42,8 @@ class RoboplanPlanner:
         self.robot, self.settings = robot, settings or SearchSettings()
         self._kinematics = Kinematics(robot)
         self._model = CollisionModel(robot)
+        body = robot.collision
+        self._gate = CollisionChecker(self._kinematics, body) if body is not None else None
         self._space = RoboplanSpace(robot, self._model, self.settings)
         self._in_model: PlanningScene | None = None
         self._in_space: PlanningScene | None = None
@@ -58,7 +64,7 @@ class RoboplanPlanner:
         for what, q in zip(("the start", "the goal"), ends):
             answers.check_within_limits(q, self.robot, what)
             answers.check_in_workspace(q[None], self._kinematics, what)
-            touching = self._model.touching(q)
+            touching = self._touching(q)
             if touching is not None:
                 raise PlanningError(f"{what} is in collision: {touching[0]} and {touching[1]}")
         s = self.settings
@@ -67,14 +73,10 @@ class RoboplanPlanner:
                 return ends
             if any(self._touches(q, obstacles) for q in ends):
                 continue  # an end is nearer than the padding: there is no room for it
-            self._space_takes(obstacles)
-            for k in range(s.searches):
-                path = self._space.search(*ends, seed * s.searches + k)
-                if path is not None and self._is_free(path, scene):
-                    return path
-        raise PlanningError(
-            f"no way around the obstacles was found in {s.searches} searches of {s.allowed_s} s"
-        )
+            path = self._search(ends, obstacles, scene, seed)
+            if path is not None:
+                return path
+        raise PlanningError(f"no way around the obstacles was found within {s.allowed_s} s")
 
     def check(
         self, positions_rad: np.ndarray, scene: PlanningScene, *, clearance: bool = False
@@ -99,14 +101,14 @@ class RoboplanPlanner:
         touched: tuple[str, str] | None = None
         try:
             near = self._kinematics.inverse(T_base_tip, seed)
-            touched = self._model.touching(near)
+            touched = self._touching(near)
             if touched is None:
                 return near
         except KinematicsError as error:
             unreached = error
         free: list[np.ndarray] = []
         for joints in self._other_solutions(T_base_tip, seed, scene):
-            touching = self._model.touching(joints)
+            touching = self._touching(joints)
             touched = touched or touching
             free += [joints] if touching is None else []
             if len(free) >= self.settings.ik_wanted:
@@ -148,9 +150,36 @@ class RoboplanPlanner:
                     return
                 yield found
 
+    def _search(
+        self, ends: np.ndarray, obstacles: PlanningScene, scene: PlanningScene, seed: int
+    ) -> np.ndarray | None:
+        """Return a path (K, A) around obstacles that is free in a scene; None: none in time."""
+        s = self.settings
+        end_s = time.monotonic() + s.allowed_s / 2
+        self._space_takes(obstacles)
+        for k in range(s.searches):
+            left_s = end_s - time.monotonic()
+            if left_s <= 0:
+                break
+            path = self._space.search(*ends, seed * s.searches + k, min(s.search_s, left_s))
+            if path is not None and self._is_free(path, scene):
+                return path
+        return None
+
     def _touches(self, q: np.ndarray, scene: PlanningScene) -> bool:
         self._model_takes(scene)
-        return self._model.touching(q) is not None
+        return self._touching(q) is not None
+
+    def _touching(self, q: np.ndarray) -> tuple[str, str] | None:
+        """Return two bodies that touch at joints (A,), or are nearer than the gate allows."""
+        return self._model.touching(q) or self._too_near(q)
+
+    def _too_near(self, positions_rad: np.ndarray) -> tuple[str, str] | None:
+        """Return two bodies that are nearer than the gate allows, at joints (A,) or any (K, A)."""
+        if self._gate is None:
+            return None
+        clearance = self._gate.at(positions_rad)
+        return clearance.pair if clearance.too_near else None
 
     def _is_free(self, path: np.ndarray, scene: PlanningScene) -> bool:
         """Say whether a path (K, A) keeps clear of a scene and in the workspace."""
@@ -166,8 +195,9 @@ class RoboplanPlanner:
 
     def _first_collision(self, positions_rad: np.ndarray) -> Collision | None:
         rows, steps = answers.between(positions_rad, self.settings.resolution_rad)
+        touching_of = self._touching if self._too_near(rows) else self._model.touching
         for q, step in zip(rows, steps):
-            touching = self._model.touching(q)
+            touching = touching_of(q)
             if touching is not None:
                 return Collision(int(step), touching)
         return None

@@ -31,8 +31,9 @@ class SearchSettings:
     """How hard is searched.
 
     Attributes:
-        allowed_s: for one search.
-        searches: with other seeds, before the planner gives up; the first with padding.
+        allowed_s: for one plan; half of it with padding.
+        search_s: for one search of a plan.
+        searches: at most, each with another seed.
         resolution_rad: no joint moves further between two checks.
         max_nodes: of one search's trees.
         shortcuts: that are tried.
@@ -43,8 +44,9 @@ class SearchSettings:
         clearance_rows: of a path, at most, at which the clearance is measured.
     """
 
-    allowed_s: float = 1.0
-    searches: int = 3
+    allowed_s: float = 3.0
+    search_s: float = 1.0
+    searches: int = 20
     resolution_rad: float = 0.03
     max_nodes: int = 5000
     shortcuts: int = 200
@@ -119,7 +121,9 @@ class RoboplanSpace:
         columns = (np.full(count, scene.voxel_m), np.full(count, _OCCUPIED), np.full(count, _FROM))
         return self._core.OcTree(list(np.column_stack([scene.points_m, *columns])), scene.voxel_m)
 
-    def search(self, start_rad: np.ndarray, goal_rad: np.ndarray, seed: int) -> np.ndarray | None:
+    def search(
+        self, start_rad: np.ndarray, goal_rad: np.ndarray, seed: int, within_s: float
+    ) -> np.ndarray | None:
         """Return a path (K, A) between joints (A,), or None when none was found in time.
 
         The tip stays in the workspace of the description on all of it.
@@ -129,7 +133,7 @@ class RoboplanSpace:
             group_name=GROUP,
             max_nodes=s.max_nodes,
             collision_check_step_size=s.resolution_rad,
-            max_planning_time=s.allowed_s,
+            max_planning_time=within_s,
             rrt_connect=True,
         )
         workspace = self._workspace(np.stack([start_rad, goal_rad]))

@@ -53,8 +53,7 @@ def make_planner(node: Node, robot: RobotDescription, p: PlanningParameters) -> 
         from mu0_core.planning.roboplan_planner import RoboplanPlanner
         from mu0_core.planning.roboplan_space import SearchSettings
 
-        searches = SearchSettings().searches
-        return RoboplanPlanner(robot, SearchSettings(allowed_s=p.planning_time_s / searches))
+        return RoboplanPlanner(robot, SearchSettings(allowed_s=p.planning_time_s))
     from mu0_ros.planning.move_group_planner import MoveGroupPlanner, MoveGroupSettings
 
     if p.planner == "move_group":

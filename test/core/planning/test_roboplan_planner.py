@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mu0_core.control.collision_check import CollisionChecker
 from mu0_core.errors import (
     ConfigError,
     KinematicsError,
@@ -49,6 +50,21 @@ def test_home_is_free_on_every_arm(any_planner):
     scene = PlanningScene((floor_box(robot),))
     check = any_planner.check(robot.home_rad[None], scene, clearance=True)
     assert check.collision is None and check.clearance_m > 0.01
+
+
+def test_what_the_gate_finds_too_near_the_planner_does_not_call_free(any_planner):
+    robot, order = any_planner.robot, np.random.default_rng(0)
+    gate = CollisionChecker(Kinematics(robot), robot.collision)
+    shapes = CollisionModel(robot)
+    postures = order.uniform(
+        robot.limits.lower_rad, robot.limits.upper_rad, (600, len(robot.home_rad))
+    )
+    refused = [q for q in postures if gate.at(q).too_near and shapes.touching(q) is None]
+    assert len(refused) > 5, "nothing was tested"
+    for q in refused:
+        assert any_planner.check(q[None], PlanningScene()).collision is not None
+        with pytest.raises(PlanningError, match="the goal"):
+            any_planner.plan(robot.home_rad, q, PlanningScene())
 
 
 @pytest.mark.parametrize("as_points", [False, True], ids=["box", "points"])
@@ -194,11 +210,11 @@ def test_a_wall_through_the_whole_workspace_has_no_way_around(planner):
     from mu0_core.planning.roboplan_planner import RoboplanPlanner
 
     robot = planner.robot
-    hasty = RoboplanPlanner(robot, SearchSettings(allowed_s=0.1, searches=2))
+    hasty = RoboplanPlanner(robot, SearchSettings(allowed_s=0.2))
     across = Box.at("wall", np.array([0.57, 0.0, 0.4]), (0.54, 0.01, 0.9))
     left, right = robot.home_rad.copy(), robot.home_rad.copy()
     left[0], right[0] = 0.5, -0.5
-    with pytest.raises(PlanningError, match="no way around the obstacles was found in 2 searches"):
+    with pytest.raises(PlanningError, match="no way around the obstacles was found within 0.2 s"):
         hasty.plan(left, right, PlanningScene((across,)))
 
 
