@@ -10,6 +10,7 @@ import rclpy
 from mu0.msg import TaskStatus
 from mu0.srv import EvaluateScene, ExecuteTask, ResetScene
 from rclpy.node import Node
+from std_srvs.srv import Trigger
 
 from mu0_core.errors import Mu0Error
 from mu0_ros import qos
@@ -34,7 +35,14 @@ class TaskEnd:
 
 
 class TaskClient(Node):
-    """Calls services synchronously; spins itself."""
+    """Calls services synchronously; spins itself.
+
+    Attributes:
+        answer_s: longest wait for the answer of a service.
+        gate_sees_s: from a new scene to the gate's having seen where the arm stands now.
+    """
+
+    answer_s, gate_sees_s = 30.0, 0.5
 
     def __init__(self, namespace: str = "/mu0") -> None:
         super().__init__("task_client", namespace=namespace)
@@ -43,6 +51,7 @@ class TaskClient(Node):
         self._execute = self.create_client(ExecuteTask, "execute_task")
         self._reset = self.create_client(ResetScene, "simulator/reset_scene")
         self._judge = self.create_client(EvaluateScene, "simulator/evaluate_scene")
+        self._unlatch = self.create_client(Trigger, "safety_gate/reset")
 
     def _on_status(self, message: TaskStatus) -> None:
         self.status = message
@@ -53,7 +62,7 @@ class TaskClient(Node):
         Raises:
             ClientError: one is not there in time.
         """
-        for client in (self._execute, self._reset, self._judge):
+        for client in (self._execute, self._reset, self._judge, self._unlatch):
             if not client.wait_for_service(timeout_sec=timeout_s):
                 raise ClientError(f"no service {client.srv_name} after {timeout_s} s")
 
@@ -79,19 +88,32 @@ class TaskClient(Node):
         for topic in ("traces", "action_chunk", "safety_status"):
             self.wait_for_topic(f"/mu0/{topic}", timeout_s)
 
-    def _call(self, client, request, timeout_s: float = 30.0):
+    def _answer(self, client, request):
         future = client.call_async(request)
-        rclpy.spin_until_future_complete(self, future, timeout_sec=timeout_s)
+        rclpy.spin_until_future_complete(self, future, timeout_sec=self.answer_s)
         if not future.done():
-            raise ClientError(f"{client.srv_name} did not answer in {timeout_s} s")
-        answer = future.result()
+            raise ClientError(f"{client.srv_name} did not answer in {self.answer_s} s")
+        return future.result()
+
+    def _call(self, client, request):
+        answer = self._answer(client, request)
         if answer.error.value != 0:
             raise ClientError(f"{client.srv_name}: {answer.error.message}")
         return answer
 
     def reset_scene(self, seed: int) -> dict[str, str]:
-        """Lay out a scene; return task -> instruction."""
+        """Lay out a scene and unlatch the gate; return task -> instruction.
+
+        An arm that is put elsewhere while it moves, which a real one cannot be, latches the gate;
+        only this bench knows why.
+        """
         answer = self._call(self._reset, ResetScene.Request(seed=seed))
+        end = time.monotonic() + self.gate_sees_s
+        while time.monotonic() < end:
+            rclpy.spin_once(self, timeout_sec=0.1)
+        unlatched = self._answer(self._unlatch, Trigger.Request())
+        if not unlatched.success:
+            raise ClientError(f"{self._unlatch.srv_name}: {unlatched.message}")
         return dict(zip(answer.tasks, answer.instructions))
 
     def judge(self) -> dict[str, bool]:

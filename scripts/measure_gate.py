@@ -54,13 +54,13 @@ def gate_of(robot: RobotDescription, case: dict) -> SafetyGate:
 
 
 def chunk_at(robot: RobotDescription, now_s: float, sequence: int) -> ActionChunk:
-    """Return a chunk along a slow dance around home."""
+    """Return a chunk along a slow dance around home, inside the workspace."""
     times = now_s + STEP_S * np.arange(1, STEPS + 1)
     swing = np.resize([1.0, 0.5, 0.5, 0.3, 1.0, 0.5, 1.0], len(robot.arm_joints))
     now_ns = round(now_s * 1e9)
     return ActionChunk(
         joint_names=robot.arm_joints,
-        positions_rad=robot.home_rad + 0.2 * np.sin(0.8 * times)[:, None] * swing,
+        positions_rad=robot.home_rad + 0.1 * np.sin(1.6 * times)[:, None] * swing,
         gripper_m=np.full(STEPS, robot.gripper.open_m),
         step_period_s=STEP_S,
         observation_ns=now_ns,

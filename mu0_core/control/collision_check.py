@@ -70,6 +70,9 @@ class CollisionChecker:
         self._bodies = np.flatnonzero(moved & ~np.isin(model.links, model.tool))
         self._free = np.flatnonzero(moved)
         self._boxes = (*model.boxes, *boxes)
+        self._box_turns = np.array([b.T_base_box[:3, :3] for b in self._boxes]).reshape(-1, 3, 3)
+        self._box_centres = np.array([b.T_base_box[:3, 3] for b in self._boxes]).reshape(-1, 3)
+        self._box_halves = np.array([b.half_m for b in self._boxes]).reshape(-1, 3)
         self._points = np.zeros((0, 3))
         self._point_radius_m = 0.0
         self._describe()
@@ -117,9 +120,8 @@ class CollisionChecker:
         columns = [segment_distance(ends[:, i], ends[:, j]) - m.radii_m[i] - m.radii_m[j]]
         lowest = ends[..., 2][:, self._bodies].min(axis=2)
         columns.append(lowest - m.radii_m[self._bodies] - self._floor_m)
-        for box in self._boxes:
-            inside = (ends[:, self._free] - box.T_base_box[:3, 3]) @ box.T_base_box[:3, :3]
-            columns.append(box_distance(inside, box.half_m) - m.radii_m[self._free])
+        if self._boxes:
+            columns.append(self._to_boxes(ends))
         if len(self._points):
             columns.append(self._to_points(ends, points_m).min(axis=2, initial=_FAR_M))
         return np.concatenate(columns, axis=1)
@@ -130,6 +132,14 @@ class CollisionChecker:
         turns = np.stack([frames[link][:, :3, :3] for link in m.links], axis=1)
         origins = np.stack([frames[link][:, :3, 3] for link in m.links], axis=1)
         return np.einsum("kcij,cej->kcei", turns, m.segments_m) + origins[:, :, None]
+
+    def _to_boxes(self, ends: np.ndarray) -> np.ndarray:
+        """Return distances (K, F * N) between capsules that move and boxes, box by box."""
+        free = ends[:, None, self._free]  # (K, 1, F, 2, 3)
+        placed = free - self._box_centres[:, None, None]
+        inside = np.einsum("knfej,njl->knfel", placed, self._box_turns)
+        apart = box_distance(inside, self._box_halves[:, None])
+        return (apart - self._model.radii_m[self._free]).reshape(len(ends), -1)
 
     def _to_points(self, ends: np.ndarray, points_m: np.ndarray) -> np.ndarray:
         """Return distances (K, B, P) between bodies and points of the scene, both with radii."""

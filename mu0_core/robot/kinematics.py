@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from mu0_core.errors import KinematicsError, ShapeError
-from mu0_core.robot.description import RobotDescription
+from mu0_core.robot.description import Joint, RobotDescription
 
 _STILL_RAD = 1e-4  # a smaller step brings the orientation no nearer
 _FREE_RAD = 0.03  # kept free at the limits, where such arms often stand: smooth motion overshoots
@@ -36,6 +36,8 @@ class Kinematics:
     def __init__(self, robot: RobotDescription) -> None:
         self.robot = robot
         self._column = {name: i for i, name in enumerate(robot.arm_joints)}
+        moving = {joint.name: joint for joint in robot.chain}
+        self._moves = np.stack([_move_parts(moving[name]) for name in robot.arm_joints])
 
     def link_frames(self, positions_rad: np.ndarray) -> dict[str, np.ndarray]:
         """Return T_base_link (..., 4, 4) of every link on the chain for joints (..., A).
@@ -50,14 +52,11 @@ class Kinematics:
             )
         frame = np.broadcast_to(np.eye(4), (*q.shape[:-1], 4, 4))
         frames = {self.robot.base_frame: frame}
+        weights = np.stack([np.ones_like(q), np.sin(q), 1.0 - np.cos(q)], axis=-1)
+        moves = np.einsum("...ap,apij->...aij", weights, self._moves)
         for joint in self.robot.chain:
-            frame = frame @ joint.origin
-            if joint.name in self._column:
-                angle = q[..., self._column[joint.name]]
-                motion = np.zeros((*q.shape[:-1], 4, 4))
-                motion[..., :3, :3] = axis_rotation(joint.axis, angle)
-                motion[..., 3, 3] = 1.0
-                frame = frame @ motion
+            column = self._column.get(joint.name)
+            frame = frame @ (joint.origin if column is None else moves[..., column, :, :])
             frames[joint.child] = frame
         return frames
 
@@ -206,7 +205,19 @@ def _unreached(
 
 def axis_rotation(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Return rotations (..., 3, 3) about a unit axis (3,) by angles (...) (Rodrigues)."""
-    x, y, z = axis
-    skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    skew = _skew(axis)
     sine, cosine = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
     return np.eye(3) + sine * skew + (1.0 - cosine) * (skew @ skew)
+
+
+def _skew(axis: np.ndarray) -> np.ndarray:
+    x, y, z = axis
+    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+
+
+def _move_parts(joint: Joint) -> np.ndarray:
+    """Return what 1, sin q and 1 - cos q weigh in T_parent_child of a joint, (3, 4, 4)."""
+    parts, skew = np.zeros((3, 4, 4)), _skew(joint.axis)
+    parts[0] = np.eye(4)
+    parts[1, :3, :3], parts[2, :3, :3] = skew, skew @ skew
+    return joint.origin @ parts
