@@ -43,13 +43,18 @@ def test_point_distance_is_that_of_a_segment_without_length():
     np.testing.assert_allclose(point_distance(segments, points), same, atol=1e-9)
 
 
-def test_box_distance_is_never_too_large_and_hardly_too_small():
-    for _ in range(60):
+def test_box_distance_is_that_of_a_search_along_the_segment():
+    for k in range(200):
         segment, half = RNG.uniform(-2, 2, (2, 3)), RNG.uniform(0.05, 1, 3)
+        if k % 4 == 0:
+            segment[1, k // 4 % 3] = segment[0, k // 4 % 3]  # parallel to a face
+        if k % 20 == 0:
+            segment[1] = segment[0]  # without length
         outside = np.maximum(np.abs(on(segment)) - half, 0)
         searched_m = np.linalg.norm(outside, axis=1).min()
+        step_m = np.linalg.norm(segment[1] - segment[0]) / (len(outside) - 1)
         got = float(box_distance(segment, half))
-        assert searched_m - 0.03 <= got <= searched_m + 1e-9
+        assert searched_m - step_m <= got <= searched_m + 1e-9
 
 
 def test_arrays_are_taken_as_a_whole():
