@@ -18,7 +18,7 @@ from std_msgs.msg import Bool
 
 from mu0_core.control.scene_points import thinned
 from mu0_core.errors import ConfigError, ObservationError
-from mu0_core.robot.collision_model import Box, boxes_of
+from mu0_core.robot.capsule_model import Box, boxes_of
 from mu0_core.robot.description import RobotDescription
 from mu0_ros import qos
 from mu0_ros.conversions.point_cloud import points_from_cloud

@@ -20,8 +20,8 @@ from scipy.optimize import minimize
 from scipy.spatial import ConvexHull
 
 from mu0_core.control.collision_check import CollisionChecker
+from mu0_core.robot.capsule_model import CapsuleModel
 from mu0_core.robot.capsules import point_distance
-from mu0_core.robot.collision_model import CollisionModel
 from mu0_core.robot.description import RobotDescription, load_robot
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.robot.link_surface import link_surfaces
@@ -99,7 +99,7 @@ def _splits(points: np.ndarray) -> list[tuple[tuple, tuple]]:
     return ways
 
 
-def never_checked(robot: RobotDescription, model: CollisionModel) -> list[tuple[str, str, str]]:
+def never_checked(robot: RobotDescription, model: CapsuleModel) -> list[tuple[str, str, str]]:
     """Return pairs of links that need no check, with the reason."""
     apart = np.concatenate(list(_distances(robot, model)))
     moving = [joint.name in robot.arm_joints for joint in robot.chain]
@@ -123,7 +123,7 @@ def never_checked(robot: RobotDescription, model: CollisionModel) -> list[tuple[
     return found
 
 
-def _distances(robot: RobotDescription, model: CollisionModel) -> Iterator[np.ndarray]:
+def _distances(robot: RobotDescription, model: CapsuleModel) -> Iterator[np.ndarray]:
     """Yield distances (K, P) of the pairs of capsules in random postures."""
     rng, limits = np.random.default_rng(0), robot.limits
     checker = CollisionChecker(Kinematics(robot), model)
@@ -141,7 +141,7 @@ def main() -> None:
     capsules = {link: fit_link(points) for link, points in link_surfaces(robot).items()}
     rows = [(link, row) for link, fitted in capsules.items() for row in fitted]
     numbers = np.array([row for _, row in rows])
-    model = CollisionModel(
+    model = CapsuleModel(
         tuple(link for link, _ in rows), numbers[:, :6].reshape(-1, 2, 3), numbers[:, 6]
     )
     lines = ["collision:", f"  margin_m: {model.margin_m}", "  tool: []", "  capsules:"]

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mu0_core.control.joint_motion import JointMotion
+from mu0_core.robot.capsule_model import Box, CapsuleModel
 from mu0_core.robot.capsules import box_distance, point_distance, segment_distance
-from mu0_core.robot.collision_model import Box, CollisionModel
 from mu0_core.robot.kinematics import Kinematics
 
 FLOOR = "the floor"
@@ -58,7 +58,7 @@ class CollisionChecker:
     """
 
     def __init__(
-        self, kinematics: Kinematics, model: CollisionModel, boxes: tuple[Box, ...] = ()
+        self, kinematics: Kinematics, model: CapsuleModel, boxes: tuple[Box, ...] = ()
     ) -> None:
         self._kinematics, self._model = kinematics, model
         robot = kinematics.robot
@@ -210,7 +210,7 @@ def _joints_before(kinematics: Kinematics) -> dict[str, int]:
     return before
 
 
-def _reach(kinematics: Kinematics, model: CollisionModel) -> np.ndarray:
+def _reach(kinematics: Kinematics, model: CapsuleModel) -> np.ndarray:
     """Return (C, A): no point of a capsule's segment is further from the joint's axis than that.
 
     The sum of the lengths from the joint to the link, so it holds in every posture.

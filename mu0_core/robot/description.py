@@ -18,7 +18,7 @@ import yaml
 from mu0_core.errors import ConfigError
 from mu0_core.geometry import se3
 from mu0_core.paths import ASSETS, config_file
-from mu0_core.robot.collision_model import CollisionModel, collision_model
+from mu0_core.robot.capsule_model import CapsuleModel, capsule_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class RobotDescription:
     camera: str = "realsense"
     work_scale: float = 1.0
     simulation: Mapping[str, Any] = field(default_factory=dict)
-    collision: CollisionModel | None = None
+    collision: CapsuleModel | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.rotation_slack_rad <= np.pi:
@@ -184,13 +184,13 @@ def _optional(data: dict[str, Any]) -> dict[str, Any]:
     return {name: kind(data[name]) for name, kind in kinds.items() if name in data}
 
 
-def _collision(data: dict[str, Any], joints: dict[str, Joint]) -> CollisionModel | None:
+def _collision(data: dict[str, Any], joints: dict[str, Joint]) -> CapsuleModel | None:
     """Return the arm's body, if the description has one."""
     if "collision" not in data:
         return None
     chain = _chain(joints, data["base_frame"], data["tip_frame"])
     links = [data["base_frame"], *(joint.child for joint in chain)]
-    return collision_model(data["collision"], links)
+    return capsule_model(data["collision"], links)
 
 
 def _chain(joints: dict[str, Joint], base: str, tip: str) -> tuple[Joint, ...]:

@@ -6,8 +6,8 @@ import pytest
 
 from mu0_core.control.collision_check import CollisionChecker
 from mu0_core.errors import ConfigError
+from mu0_core.robot.capsule_model import boxes_of, capsule_model
 from mu0_core.robot.capsules import point_distance
-from mu0_core.robot.collision_model import boxes_of, collision_model
 from mu0_core.robot.description import load_robot
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.robot.link_surface import link_surfaces
@@ -47,7 +47,7 @@ def test_pairs_beyond_neighbours_are_checked(arm):
 
 
 def test_a_description_without_the_part_is_allowed():
-    assert collision_model({}, LINKS).pairs().shape == (0, 2)
+    assert capsule_model({}, LINKS).pairs().shape == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_description_without_the_part_is_allowed():
 )
 def test_what_is_wrong_is_named(change, reason):
     with pytest.raises(ConfigError, match=reason):
-        collision_model({**GOOD, **change}, LINKS)
+        capsule_model({**GOOD, **change}, LINKS)
 
 
 def test_a_box_may_be_turned():

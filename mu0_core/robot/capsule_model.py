@@ -34,7 +34,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class CollisionModel:
+class CapsuleModel:
     """Capsules in the frames of links, and what is checked against what.
 
     Attributes:
@@ -79,7 +79,7 @@ class CollisionModel:
         ).reshape(-1, 2)
 
 
-def collision_model(data: Mapping[str, Any], links: Sequence[str]) -> CollisionModel:
+def capsule_model(data: Mapping[str, Any], links: Sequence[str]) -> CapsuleModel:
     """Return the model of the part ``collision`` of a robot description.
 
     Args:
@@ -103,7 +103,7 @@ def collision_model(data: Mapping[str, Any], links: Sequence[str]) -> CollisionM
     if any(len(row) != 7 for _, row in rows):
         raise ConfigError("a capsule needs seven numbers: two ends and a radius")
     numbers = np.array([row for _, row in rows], dtype=float).reshape(-1, 7)
-    return CollisionModel(
+    return CapsuleModel(
         tuple(link for link, _ in rows),
         numbers[:, :6].reshape(-1, 2, 3),
         numbers[:, 6],
