@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mu0_ros.obstacles import OBSTACLES
 from mu0_ros.params import parameter
 
 
@@ -47,6 +48,7 @@ class ActionExpertParameters:
     planning_time_s: float = parameter(
         3.0, "longest search for a path", unit="s", low=0.1, high=60.0
     )
+    obstacles: str = parameter("", f"{OBSTACLES}; give the safety gate the same")
     see_obstacles: bool = parameter(
         True, "the planner avoids what the depth camera sees; false: the floor and the arm alone"
     )

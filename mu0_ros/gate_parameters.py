@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from mu0_core.control.gate_settings import GateSettings
+from mu0_ros.obstacles import OBSTACLES
 from mu0_ros.params import parameter
 
 _DEFAULT = GateSettings()
@@ -66,9 +67,7 @@ class SafetyGateParameters:
         _DEFAULT.check_collisions,
         "keep the arm's body clear of itself, the floor and obstacles",
     )
-    obstacles: str = parameter(
-        "", "YAML file with a list boxes of obstacles: name, centre_m, size_m, rpy_rad"
-    )
+    obstacles: str = parameter("", OBSTACLES)
     points_topic: str = parameter(
         "", "PointCloud2 in the base frame, to keep clear of; once named it is required"
     )

@@ -8,17 +8,14 @@ points. It reports; what follows from it is the gate's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from rclpy.qos import DurabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Bool
 
 from mu0_core.control.scene_points import thinned
-from mu0_core.errors import ConfigError, ObservationError
-from mu0_core.robot.capsule_model import Box, boxes_of
+from mu0_core.errors import ObservationError
 from mu0_core.robot.description import RobotDescription
 from mu0_ros import qos
 from mu0_ros.conversions.point_cloud import points_from_cloud
@@ -29,21 +26,6 @@ if TYPE_CHECKING:
 
 _ACTION_STATUS = "follow_joint_trajectory/_action/status"
 _FARTHEST_M = 2.0
-
-
-def obstacles_from_file(path: str) -> tuple[Box, ...]:
-    """Return the boxes of a YAML file with a list ``boxes``; none for an empty path.
-
-    Raises:
-        ConfigError: the file cannot be read or an entry is wrong.
-    """
-    if not path:
-        return ()
-    try:
-        data = yaml.safe_load(Path(path).read_text())
-        return boxes_of(data["boxes"])
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise ConfigError(f"obstacles {path}: {type(error).__name__}: {error}") from error
 
 
 def hindrances(node: Mu0LifecycleNode, robot: RobotDescription) -> dict[str, tuple[str, str]]:

@@ -24,7 +24,7 @@ import numpy as np
 from mu0_core.control.decision import Outcome
 from mu0_core.control.gate_settings import GateSettings
 from mu0_core.control.safety_gate import SafetyGate
-from mu0_core.robot.capsule_model import boxes_of
+from mu0_core.geometry.box import boxes_of
 from mu0_core.robot.description import RobotDescription, load_robot
 from mu0_core.types import ActionChunk, Proprioception
 

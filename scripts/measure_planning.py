@@ -22,9 +22,10 @@ import numpy as np
 
 from mu0_core.control.decision import Outcome
 from mu0_core.errors import KinematicsError, PlanningError
+from mu0_core.geometry.box import Box
 from mu0_core.planning.path_chunk import path_chunk
 from mu0_core.planning.roboplan_planner import RoboplanPlanner
-from mu0_core.planning.scene import Box, PlanningScene, floor_box
+from mu0_core.planning.scene import PlanningScene, floor_box
 from mu0_core.robot.description import RobotDescription, load_robot
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.testing.arm_cases import at, ready_gate

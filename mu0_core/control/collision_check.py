@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mu0_core.control.joint_motion import JointMotion
-from mu0_core.robot.capsule_model import Box, CapsuleModel
+from mu0_core.geometry.box import Box
+from mu0_core.robot.capsule_model import CapsuleModel
 from mu0_core.robot.capsules import box_distance, point_distance, segment_distance
 from mu0_core.robot.kinematics import Kinematics
 

@@ -14,7 +14,7 @@ from mu0_core.control.gate_settings import GateSettings
 from mu0_core.control.joint_motion import JointMotion, MotionBounds
 from mu0_core.control.path_timing import RateLimits, State, TimedPath, time_path
 from mu0_core.errors import ConfigError
-from mu0_core.robot.capsule_model import Box
+from mu0_core.geometry.box import Box
 from mu0_core.robot.description import RobotDescription
 from mu0_core.robot.kinematics import Kinematics
 

@@ -24,7 +24,7 @@ from mu0_core.control.joint_motion import JointMotion
 from mu0_core.control.motion_planner import MotionPlanner, rate_limits
 from mu0_core.control.path_timing import TimedPath
 from mu0_core.control.readiness import Readiness
-from mu0_core.robot.capsule_model import Box
+from mu0_core.geometry.box import Box
 from mu0_core.robot.description import RobotDescription
 from mu0_core.types import ActionChunk, JointTrajectory, Proprioception
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from mu0_core.errors import ConfigError, ObservationError
 from mu0_core.geometry import se3
+from mu0_core.geometry.box import Box
 from mu0_core.geometry.camera import unproject
 from mu0_core.planning.robot_body import RobotBody
 from mu0_core.planning.scene import PlanningScene, floor_box
@@ -70,15 +71,22 @@ class DepthScene:
     Args:
         robot: the arm.
         settings: how.
+        boxes: solid obstacles besides the floor and those of the arm's description.
     """
 
-    def __init__(self, robot: RobotDescription, settings: DepthPointSettings | None = None):
+    def __init__(
+        self,
+        robot: RobotDescription,
+        settings: DepthPointSettings | None = None,
+        boxes: tuple[Box, ...] = (),
+    ) -> None:
         self.robot, self.settings = robot, settings or DepthPointSettings()
-        self._body, self._floor = RobotBody(robot), floor_box(robot)
+        described = robot.collision.boxes if robot.collision is not None else ()
+        self._body, self._solid = RobotBody(robot), (floor_box(robot), *described, *boxes)
 
     def bare(self, state: Proprioception) -> PlanningScene:
-        """Return the scene of an arm that sees nothing: its floor."""
-        return PlanningScene((self._floor,), gripper_m=state.gripper_m)
+        """Return the scene of an arm that sees nothing: its floor and the boxes."""
+        return PlanningScene(self._solid, gripper_m=state.gripper_m)
 
     def look(
         self, frame: RgbdFrame, T_base_camera: np.ndarray, state: Proprioception
@@ -93,7 +101,7 @@ class DepthScene:
         centres = voxel_centres(points, s.voxel_m)
         margin = s.body_margin_m + s.voxel_m / 2
         own = self._body.contains(centres, state.positions_rad, state.gripper_m, margin)
-        return PlanningScene((self._floor,), centres[~own], s.voxel_m, state.gripper_m)
+        return PlanningScene(self._solid, centres[~own], s.voxel_m, state.gripper_m)
 
     def _in_reach(self, points_m: np.ndarray) -> np.ndarray:
         robot, s = self.robot, self.settings

@@ -19,7 +19,7 @@ from mu0_core.planning import planner as answers
 from mu0_core.planning.collision_model import CollisionModel
 from mu0_core.planning.planner import Collision, PathCheck
 from mu0_core.planning.roboplan_space import RoboplanSpace, SearchSettings
-from mu0_core.planning.scene import PlanningScene
+from mu0_core.planning.scene import FLOOR, PlanningScene
 from mu0_core.robot.description import RobotDescription
 from mu0_core.robot.kinematics import Kinematics
 
@@ -42,8 +42,7 @@ class RoboplanPlanner:
         self.robot, self.settings = robot, settings or SearchSettings()
         self._kinematics = Kinematics(robot)
         self._model = CollisionModel(robot)
-        body = robot.collision
-        self._gate = CollisionChecker(self._kinematics, body) if body is not None else None
+        self._gate: CollisionChecker | None = None
         self._space = RoboplanSpace(robot, self._model, self.settings)
         self._in_model: PlanningScene | None = None
         self._in_space: PlanningScene | None = None
@@ -203,9 +202,15 @@ class RoboplanPlanner:
         return None
 
     def _model_takes(self, scene: PlanningScene) -> None:
-        if scene is not self._in_model:
-            self._model.set_scene(scene)
-            self._in_model = scene
+        if scene is self._in_model:
+            return
+        self._model.set_scene(scene)
+        self._in_model = scene
+        body = self.robot.collision
+        if body is not None:
+            described = {FLOOR, *(box.name for box in body.boxes)}
+            boxes = tuple(box for box in scene.boxes if box.name not in described)
+            self._gate = CollisionChecker(self._kinematics, body, boxes)
 
     def _space_takes(self, scene: PlanningScene) -> None:
         if scene is not self._in_space:

@@ -8,42 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mu0_core.errors import ConfigError, ShapeError
+from mu0_core.geometry.box import Box
 from mu0_core.robot.description import RobotDescription
 
 FLOOR = "floor"
 POINTS = "points"
 _FLOOR_SIZE_M = (3.0, 3.0, 0.2)
 _FLOOR_GAP_M = 0.01  # fingertips reach a little further than the tip, which may touch the floor
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A solid box.
-
-    Attributes:
-        name: under which it is told; unique in a scene.
-        size_m: edges along its own x, y, z.
-        T_base_box: (4, 4) of its centre.
-    """
-
-    name: str
-    size_m: tuple[float, float, float]
-    T_base_box: np.ndarray
-
-    def __post_init__(self) -> None:
-        if len(self.size_m) != 3 or not np.all(np.isfinite(self.size_m)) or min(self.size_m) <= 0:
-            raise ConfigError(f"box {self.name!r} has edges {self.size_m}: three above 0 expected")
-        if self.T_base_box.shape != (4, 4) or not np.isfinite(self.T_base_box).all():
-            raise ShapeError(f"box {self.name!r} has no finite pose (4, 4)")
-        if not self.name or self.name == POINTS:
-            raise ConfigError(f"a box cannot be called {self.name!r}")
-
-    @classmethod
-    def at(cls, name: str, centre_m: np.ndarray, size_m: tuple[float, float, float]) -> Box:
-        """Return a box whose edges are parallel to the base frame's axes."""
-        pose = np.eye(4)
-        pose[:3, 3] = centre_m
-        return cls(name, tuple(map(float, size_m)), pose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +46,8 @@ class PlanningScene:
         names = [box.name for box in self.boxes]
         if len(set(names)) != len(names):
             raise ConfigError(f"boxes of a scene need names of their own: {names}")
+        if POINTS in names:
+            raise ConfigError(f"a box of a scene cannot be called {POINTS!r}")
 
     def without_points_near(self, places_m: np.ndarray, radius_m: float) -> PlanningScene:
         """Return the scene without the points within ``radius_m`` of places (M, 3) to be touched.
@@ -90,11 +63,7 @@ class PlanningScene:
 
     def padded(self, by_m: float) -> PlanningScene:
         """Return the scene with boxes that reach further on every side."""
-        boxes = tuple(
-            replace(box, size_m=tuple(edge + 2 * by_m for edge in box.size_m))
-            for box in self.boxes
-        )
-        return replace(self, boxes=boxes)
+        return replace(self, boxes=tuple(box.padded(by_m) for box in self.boxes))
 
 
 def floor_box(robot: RobotDescription) -> Box:

@@ -14,23 +14,9 @@ from typing import Any
 import numpy as np
 
 from mu0_core.errors import ConfigError
-from mu0_core.geometry import se3
+from mu0_core.geometry.box import Box, boxes_of
 
 MARGIN_M, _LARGEST_MARGIN_M = 0.01, 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """An obstacle: its name, its pose in the base frame and half of its size (3,) in m."""
-
-    name: str
-    T_base_box: np.ndarray
-    half_m: np.ndarray
-
-    def __post_init__(self) -> None:
-        finite = np.all(np.isfinite(self.T_base_box)) and np.all(np.isfinite(self.half_m))
-        if self.half_m.shape != (3,) or not finite or np.any(self.half_m <= 0):
-            raise ConfigError(f"box {self.name!r}: expected finite numbers and three sizes > 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +98,3 @@ def capsule_model(data: Mapping[str, Any], links: Sequence[str]) -> CapsuleModel
         float(data.get("margin_m", MARGIN_M)),
         boxes_of(data.get("boxes") or ()),
     )
-
-
-def boxes_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Box, ...]:
-    """Return boxes of entries with ``name``, ``centre_m``, ``size_m`` and maybe ``rpy_rad``.
-
-    Raises:
-        ConfigError: an entry lacks a key or its numbers are wrong.
-    """
-    boxes = []
-    for entry in entries:
-        try:
-            centre, turn = (
-                np.array(numbers, dtype=float).reshape(3)
-                for numbers in (entry["centre_m"], entry.get("rpy_rad", (0.0, 0.0, 0.0)))
-            )
-            half = np.array(entry["size_m"], dtype=float).reshape(3) / 2
-            boxes.append(Box(str(entry["name"]), se3.from_rpy(centre, turn), half))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(
-                f"obstacle {entry!r}: {error}; expected name, centre_m and size_m (three numbers)"
-            ) from error
-    return tuple(boxes)

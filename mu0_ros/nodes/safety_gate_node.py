@@ -27,10 +27,10 @@ from mu0_ros.gate_parameters import SafetyGateParameters
 from mu0_ros.gate_surroundings import (
     ProtectiveStop,
     hindrances,
-    obstacles_from_file,
     scene_points,
 )
 from mu0_ros.lifecycle import Mu0LifecycleNode, run
+from mu0_ros.obstacles import obstacles_from_file
 from mu0_ros.task_states import RUNNING
 
 _LOOK_PERIOD_S = 0.5  # at the graph

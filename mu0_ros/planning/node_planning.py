@@ -21,6 +21,7 @@ from mu0_core.robot.description import RobotDescription
 from mu0_core.types import Proprioception
 from mu0_ros.camera_stream import CameraStream
 from mu0_ros.observation_time import check_age
+from mu0_ros.obstacles import obstacles_from_file
 
 _SLOP_S = 0.05  # obstacles stand still; colour only comes along
 
@@ -33,6 +34,7 @@ class PlanningParameters(Protocol):
     planning_group: str
     moveit_params: str
     planning_time_s: float
+    obstacles: str
     see_obstacles: bool
     obstacle_voxel_m: float
     contact_m: float
@@ -87,7 +89,11 @@ class NodePlanning:
     def __init__(self, node: Node, robot: RobotDescription, parameters: PlanningParameters):
         self._node, self._p = node, parameters
         self.planner = make_planner(node, robot, parameters)
-        self._depth = DepthScene(robot, DepthPointSettings(voxel_m=parameters.obstacle_voxel_m))
+        self._depth = DepthScene(
+            robot,
+            DepthPointSettings(voxel_m=parameters.obstacle_voxel_m),
+            obstacles_from_file(parameters.obstacles),
+        )
         self._camera: CameraStream | None = None
         if parameters.see_obstacles:
             p = parameters

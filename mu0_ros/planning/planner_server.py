@@ -19,8 +19,9 @@ from typing import Any, TextIO
 import numpy as np
 
 from mu0_core.errors import ConfigError, Mu0Error
+from mu0_core.geometry.box import Box
 from mu0_core.planning.planner import Planner
-from mu0_core.planning.scene import Box, PlanningScene
+from mu0_core.planning.scene import PlanningScene
 from mu0_core.robot.description import load_robot
 
 KINDS = ("moveit_py", "roboplan")

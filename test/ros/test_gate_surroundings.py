@@ -10,7 +10,8 @@ from mu0_core.errors import ConfigError, ObservationError
 from mu0_core.robot.description import load_robot
 from mu0_ros.conversions.point_cloud import points_from_cloud
 from mu0_ros.gate_parameters import SafetyGateParameters
-from mu0_ros.gate_surroundings import obstacles_from_file, scene_points
+from mu0_ros.gate_surroundings import scene_points
+from mu0_ros.obstacles import obstacles_from_file
 
 POINTS = np.array([[0.1, 0.2, 0.3], [np.nan, 0, 0], [1.0, -1.0, 0.5]], dtype=np.float32)
 

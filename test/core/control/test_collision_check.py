@@ -15,7 +15,7 @@ from mu0_core.control.joint_motion import JointMotion
 from mu0_core.control.safety_gate import SafetyGate
 from mu0_core.control.scene_points import thinned
 from mu0_core.errors import ConfigError
-from mu0_core.robot.capsule_model import boxes_of
+from mu0_core.geometry.box import boxes_of
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.testing.arm_cases import at, chunk_of, reach, ready_gate, roomy_robot
 

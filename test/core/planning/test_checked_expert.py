@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mu0_core.errors import ConfigError, ObservationError, PlanningError
+from mu0_core.geometry.box import Box
 from mu0_core.planning.checked_expert import CheckedExpert, CheckSettings
-from mu0_core.planning.scene import Box, PlanningScene, floor_box
+from mu0_core.planning.scene import PlanningScene, floor_box
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.spline.basis import bezier_knots
 from mu0_core.testing.arm_cases import at, chunk_of

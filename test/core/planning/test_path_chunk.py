@@ -9,10 +9,11 @@ from hypothesis.extra.numpy import arrays
 
 from mu0_core.control.decision import Outcome
 from mu0_core.errors import ConfigError, PlanningError
+from mu0_core.geometry.box import Box
 from mu0_core.planning.home import home_chunk, is_home
 from mu0_core.planning.path_chunk import PathTiming, path_chunk, spread, timed_steps
 from mu0_core.planning.planner import PathCheck, between
-from mu0_core.planning.scene import Box, PlanningScene, floor_box
+from mu0_core.planning.scene import PlanningScene, floor_box
 from mu0_core.robot.description import load_robot
 from mu0_core.robot.kinematics import Kinematics
 from mu0_core.testing.arm_cases import at, commanded, ready_gate

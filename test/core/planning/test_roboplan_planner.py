@@ -17,9 +17,10 @@ from mu0_core.errors import (
     PlanningError,
     ShapeError,
 )
+from mu0_core.geometry.box import Box
 from mu0_core.planning.depth_points import voxel_centres
 from mu0_core.planning.planner import between, check_in_workspace, plan_to_pose
-from mu0_core.planning.scene import Box, PlanningScene, floor_box
+from mu0_core.planning.scene import PlanningScene, floor_box
 from mu0_core.robot.description import load_robot
 from mu0_core.robot.kinematics import Kinematics
 
@@ -65,6 +66,15 @@ def test_what_the_gate_finds_too_near_the_planner_does_not_call_free(any_planner
         assert any_planner.check(q[None], PlanningScene()).collision is not None
         with pytest.raises(PlanningError, match="the goal"):
             any_planner.plan(robot.home_rad, q, PlanningScene())
+
+
+def test_a_way_around_a_box_keeps_the_margin_of_the_gate(planner):
+    robot, scene = planner.robot, wall_scene(planner.robot)
+    start = planner.inverse(beside_wall(robot, -0.2), robot.home_rad, scene)
+    goal = planner.inverse(beside_wall(robot, 0.2), start, scene)
+    gate = CollisionChecker(Kinematics(robot), robot.collision, scene.boxes[1:])
+    rows, _ = between(planner.plan(start, goal, scene), 0.02)
+    assert not gate.at(rows).too_near
 
 
 @pytest.mark.parametrize("as_points", [False, True], ids=["box", "points"])
@@ -147,10 +157,9 @@ def test_the_clearance_is_the_distance_of_what_moves(planner):
 def test_open_fingers_are_wider_than_closed_ones(planner):
     robot = planner.robot
     tip = Kinematics(robot).tip(robot.home_rad)
-    box = Box("block", (0.02, 0.02, 0.02), tip.copy())
-    box.T_base_box[:3, 3] += tip[:3, 1] * 0.05
+    beside = voxel_centres((tip[:3, 3] + tip[:3, 1] * 0.05)[None], 0.02)
     for opening, free in ((0.0, True), (0.08, False)):
-        scene = PlanningScene((box,), gripper_m=opening)
+        scene = PlanningScene((), beside, 0.02, gripper_m=opening)
         assert (planner.check(robot.home_rad[None], scene).collision is None) == free
 
 
@@ -212,10 +221,12 @@ def test_a_wall_through_the_whole_workspace_has_no_way_around(planner):
     robot = planner.robot
     hasty = RoboplanPlanner(robot, SearchSettings(allowed_s=0.2))
     across = Box.at("wall", np.array([0.57, 0.0, 0.4]), (0.54, 0.01, 0.9))
-    left, right = robot.home_rad.copy(), robot.home_rad.copy()
-    left[0], right[0] = 0.5, -0.5
+    scene = PlanningScene((across,))
+    left, right = (
+        hasty.inverse(beside_wall(robot, y), robot.home_rad, scene) for y in (0.3, -0.3)
+    )
     with pytest.raises(PlanningError, match="no way around the obstacles was found within 0.2 s"):
-        hasty.plan(left, right, PlanningScene((across,)))
+        hasty.plan(left, right, scene)
 
 
 def test_a_path_of_another_shape_is_refused(planner):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes refuse what cannot be; depth becomes cubes where things are, and only there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mu0_core.errors import ConfigError, ObservationError, ShapeError
+from mu0_core.geometry.box import Box
 from mu0_core.planning.depth_points import DepthPointSettings, DepthScene, voxel_centres
 from mu0_core.planning.robot_body import RobotBody
-from mu0_core.planning.scene import Box, PlanningScene, floor_box
+from mu0_core.planning.scene import PlanningScene, floor_box
 from mu0_core.planning.urdf_shapes import link_hulls, stl_vertices
 from mu0_core.robot.description import load_robot
 from mu0_core.robot.kinematics import Kinematics
@@ -144,7 +147,10 @@ def test_a_padded_box_is_larger_on_every_side():
     "make, message",
     [
         (lambda: Box.at("a", np.zeros(3), (0.1, 0.0, 0.1)), "three above 0 expected"),
-        (lambda: Box.at("points", np.zeros(3), (1, 1, 1)), "cannot be called 'points'"),
+        (
+            lambda: PlanningScene((Box.at("points", np.zeros(3), (1, 1, 1)),)),
+            "cannot be called 'points'",
+        ),
         (lambda: Box("a", (1, 1, 1), np.full((4, 4), np.nan)), "no finite pose"),
         (lambda: PlanningScene(points_m=np.zeros((3, 2))), "expected \\(N, 3\\)"),
         (lambda: PlanningScene(points_m=np.full((1, 3), np.inf)), "must be finite"),
@@ -166,3 +172,18 @@ def test_a_broken_mesh_is_named(tmp_path):
     path.write_bytes(bytes(80) + b"\xff\x00\x00\x00" + bytes(50))
     with pytest.raises(ConfigError, match="cannot read binary STL .*link.stl"):
         stl_vertices(path)
+
+
+def test_boxes_of_the_description_and_of_the_user_are_in_every_scene():
+    robot = load_robot("fr3")
+    wall, post = Box.at("wall", (1, 0, 0), (0.1, 1, 1)), Box.at("post", (0, 1, 0), (0.1, 0.1, 1))
+    walled = replace(robot, collision=replace(robot.collision, boxes=(wall,)))
+    scene = DepthScene(walled, boxes=(post,))
+    state = at_home(robot)
+    for seen in (
+        scene.bare(state),
+        scene.look(frame_of(table_with_block()), T_BASE_CAMERA, state),
+    ):
+        assert [box.name for box in seen.boxes] == ["floor", "wall", "post"]
+    with pytest.raises(ConfigError, match="names of their own"):
+        DepthScene(walled, boxes=(wall,)).bare(state)

@@ -21,7 +21,8 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint, MultiDOFJ
 
 from mu0_core.errors import KinematicsError, Mu0Error, PlanningError
 from mu0_core.geometry import se3
-from mu0_core.planning.scene import Box, PlanningScene
+from mu0_core.geometry.box import Box
+from mu0_core.planning.scene import PlanningScene
 
 
 class _Message:
@@ -266,15 +267,20 @@ class FakeMoveGroup:
         return ApplyPlanningScene.Response(success=True)
 
     def _scene(self, state):
-        boxes = [
+        placed = [
             Box(f"{thing.id} {k}", tuple(shape.dimensions), matrix(thing.pose) @ matrix(pose))
             for thing in self.objects.values()
             for k, (shape, pose) in enumerate(zip(thing.primitives, thing.primitive_poses))
         ]
+        cubes = [box for box in placed if box.name.startswith("mu0/points")]
+        boxes = [box for box in placed if not box.name.startswith("mu0/points")]
         hand = self.planner.robot.gripper
         values = dict(zip(state.joint_state.name, state.joint_state.position))
         opening = values[hand.joint] * hand.opening_per_joint_m if hand.joint in values else None
-        return PlanningScene(tuple(boxes), gripper_m=opening)
+        if not cubes:
+            return PlanningScene(tuple(boxes), gripper_m=opening)
+        centres = np.array([cube.T_base_box[:3, 3] for cube in cubes])
+        return PlanningScene(tuple(boxes), centres, cubes[0].size_m[0], opening)
 
     def _joints(self, state):
         assert state.is_diff, "MoveIt would take missing joints for zero"

@@ -20,8 +20,9 @@ from mu0_core.errors import (
     PlannerUnavailableError,
     PlanningError,
 )
+from mu0_core.geometry.box import Box
 from mu0_core.planning.planner import plan_to_pose
-from mu0_core.planning.scene import Box, PlanningScene, floor_box
+from mu0_core.planning.scene import PlanningScene, floor_box
 from mu0_core.robot.description import load_robot
 from mu0_core.robot.kinematics import Kinematics
 from mu0_ros.planning.move_group_planner import MoveGroupPlanner, MoveGroupSettings

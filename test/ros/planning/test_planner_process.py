@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mu0_core.errors import PlannerUnavailableError, PlanningError
-from mu0_core.planning.scene import Box, PlanningScene, floor_box
+from mu0_core.geometry.box import Box
+from mu0_core.planning.scene import PlanningScene, floor_box
 from mu0_core.robot.description import load_robot
 from mu0_ros.planning.planner_process import PlannerProcess
 from mu0_ros.planning.planner_server import scene_as, scene_from
