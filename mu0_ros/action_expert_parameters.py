@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mu0_ros.camera_parameters import CameraParameters
 from mu0_ros.obstacles import OBSTACLES
 from mu0_ros.params import parameter
 
 
 @dataclass(frozen=True)
-class ActionExpertParameters:
+class ActionExpertParameters(CameraParameters):
     """Parameters of the node."""
 
     robot: str = parameter("fr3", "name in config/robots or path of a robot description")
@@ -64,13 +65,4 @@ class ActionExpertParameters:
     )
     max_obstacle_age_s: float = parameter(
         1.0, "oldest depth image to see obstacles in", unit="s", low=0.05, high=10.0
-    )
-    depth_scale: float = parameter(
-        1.0, "true depth = depth_scale * sensor + depth_offset_m", low=1e-4, high=1e4
-    )
-    depth_offset_m: float = parameter(
-        0.0, "see depth_scale; mu0 calibrate depth-scale finds both", unit="m", low=-1.0, high=1.0
-    )
-    rectified: bool = parameter(
-        False, "images are rectified although camera_info has distortion: use its p, not its k"
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mu0_ros.camera_parameters import CameraParameters
 from mu0_ros.params import parameter
 
 
 @dataclass(frozen=True)
-class TraceForecasterParameters:
+class TraceForecasterParameters(CameraParameters):
     """What can be set."""
 
     model_id: str = parameter("mu0-embedded", "world model in the registry")
@@ -44,15 +45,6 @@ class TraceForecasterParameters:
     )
     max_depth_m: float = parameter(
         10.0, "plausible median of a depth image", unit="m", low=0.0, high=100.0
-    )
-    depth_scale: float = parameter(
-        1.0, "true depth = depth_scale * sensor + depth_offset_m", low=1e-4, high=1e4
-    )
-    depth_offset_m: float = parameter(
-        0.0, "see depth_scale; mu0 calibrate depth-scale finds both", unit="m", low=-1.0, high=1.0
-    )
-    rectified: bool = parameter(
-        False, "images are rectified although camera_info has distortion: use its p, not its k"
     )
     check_registration: bool = parameter(
         True, "refuse depth whose edges lie beside those of colour; looked at until it is known"

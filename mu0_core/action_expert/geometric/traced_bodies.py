@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mu0_core.action_expert.geometric.rigid_fit import RigidFit, fit_rigid
+from mu0_core.action_expert.geometric.robust_fit import RigidFit, robust_fit
 from mu0_core.geometry import se3
 from mu0_core.spline.basis import design_matrix
 from mu0_core.types import TraceForecast
@@ -41,7 +41,7 @@ class TracedBody:
 
     def motion(self, phase: int) -> RigidFit:
         """Return the rigid motion from now to a phase."""
-        return fit_rigid(self.points_m[0], self.points_m[phase], self.weights)
+        return robust_fit(self.points_m[0], self.points_m[phase], self.weights)
 
 
 def traced_bodies(forecast: TraceForecast, T_base_camera: np.ndarray) -> list[TracedBody]:

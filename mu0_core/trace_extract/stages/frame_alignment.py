@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from mu0_core.errors import ConfigError
 from mu0_core.geometry import camera, se3
+from mu0_core.geometry.rigid_fit import rigid_fit
 from mu0_core.types import CameraIntrinsics
 
 _MOST_COLUMNS = 4096  # OpenCV refuses to sample more than 32766 places in one row
@@ -245,19 +246,6 @@ def _consensus(
         return None
     chosen = pairs[best]
     return rigid_fit(source.feature_m[chosen[:, 0]][None], target.feature_m[chosen[:, 1]][None])[0]
-
-
-def rigid_fit(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return T (B, 4, 4) that map points (B, N >= 3, 3) best onto others (least squares)."""
-    centre_s, centre_t = source.mean(axis=1), target.mean(axis=1)
-    covariance = np.einsum("bni,bnj->bij", target - centre_t[:, None], source - centre_s[:, None])
-    u, _, vt = np.linalg.svd(covariance)
-    mirrored = np.linalg.det(u @ vt) < 0
-    u[mirrored, :, 2] *= -1
-    T = np.tile(np.eye(4), (len(source), 1, 1))
-    T[:, :3, :3] = u @ vt
-    T[:, :3, 3] = centre_t - np.einsum("bij,bj->bi", T[:, :3, :3], centre_s)
-    return T
 
 
 def _feature_inliers(

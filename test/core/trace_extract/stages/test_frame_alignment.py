@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from mu0_core.errors import ConfigError
 from mu0_core.geometry import se3
@@ -12,7 +11,6 @@ from mu0_core.trace_extract.stages.frame_alignment import (
     AlignmentSettings,
     align,
     make_view,
-    rigid_fit,
     sample_image,
     smooth_depth,
 )
@@ -45,15 +43,6 @@ def test_frames_of_different_places_do_not_hold(still_camera):
     c, settings = still_camera, AlignmentSettings()
     other = make_view(np.zeros_like(c.rgb[0]), c.depth_m[0] + 2.0, c.intrinsics, settings)
     assert not align(view(c, 0), other, settings).holds(settings)
-
-
-def test_a_rigid_fit_returns_the_motion_that_made_the_points():
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(5, 7, 3))
-    T = np.tile(np.eye(4), (5, 1, 1))
-    T[:, :3, :3], T[:, :3, 3] = Rotation.random(5, rng).as_matrix(), rng.normal(size=(5, 3))
-    moved = np.einsum("bij,bnj->bni", T[:, :3, :3], points) + T[:, None, :3, 3]
-    np.testing.assert_allclose(rigid_fit(points, moved), T, atol=1e-9)
 
 
 def test_depth_is_unknown_at_edges_holes_and_outside():

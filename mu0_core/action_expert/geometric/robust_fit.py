@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mu0_core.errors import DataError, ShapeError
+from mu0_core.geometry.rigid_fit import rigid_fit
 
 _ROUNDS = 6
 _TRIPLES = 60
@@ -39,7 +40,7 @@ class RigidFit:
     turn_known: bool
 
 
-def fit_rigid(
+def robust_fit(
     before: np.ndarray, after: np.ndarray, weights: np.ndarray | None = None
 ) -> RigidFit:
     """Return the motion that takes ``before`` (N, 3) to ``after`` (N, 3) best.
@@ -61,7 +62,7 @@ def fit_rigid(
         raise DataError("a rigid fit needs finite points and at least one positive weight")
     kept = _start(before, after, weights)
     for _ in range(_ROUNDS):
-        T, turn_known = _kabsch(before[kept], after[kept], weights[kept])
+        T, turn_known = _fit(before[kept], after[kept], weights[kept])
         missed = _missed(T, before, after)
         limit = max(_MISSED * float(np.median(missed[kept])), _FLOOR_M)
         now = (weights > 0) & (missed <= limit)
@@ -85,7 +86,7 @@ def _start(before: np.ndarray, after: np.ndarray, weights: np.ndarray) -> np.nda
     best, least = weights > 0, np.inf
     for _ in range(_TRIPLES):
         chosen = order.choice(there, 3, replace=False)
-        T, turn_known = _kabsch(before[chosen], after[chosen], weights[chosen])
+        T, turn_known = _fit(before[chosen], after[chosen], weights[chosen])
         missed = _missed(T, before[there], after[there])
         rank = np.argsort(missed)
         middle = missed[rank][np.searchsorted(np.cumsum(weights[there][rank]), half)]
@@ -95,15 +96,13 @@ def _start(before: np.ndarray, after: np.ndarray, weights: np.ndarray) -> np.nda
     return best
 
 
-def _kabsch(before: np.ndarray, after: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, bool]:
-    T = np.eye(4)
+def _fit(before: np.ndarray, after: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return T (4, 4) and whether the points tell a turn; if they do not, T only shifts."""
     share = weights / weights.sum()
-    a, b = share @ before, share @ after
-    spread = np.linalg.svd((before - a) * np.sqrt(share)[:, None], compute_uv=False)
-    turn_known = len(before) >= 3 and spread[1] > _FLAT * max(spread[0], 1e-9)
-    if turn_known:
-        u, _, vt = np.linalg.svd((after - b).T @ ((before - a) * share[:, None]))
-        flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-        T[:3, :3] = u @ flip @ vt
-    T[:3, 3] = b - T[:3, :3] @ a
-    return T, bool(turn_known)
+    centre = share @ before
+    spread = np.linalg.svd((before - centre) * np.sqrt(share)[:, None], compute_uv=False)
+    if len(before) >= 3 and spread[1] > _FLAT * max(spread[0], 1e-9):
+        return rigid_fit(before, after, weights), True
+    T = np.eye(4)
+    T[:3, 3] = share @ after - centre
+    return T, False
