@@ -43,9 +43,9 @@ class CommandedMotion:
         """Return commanded positions and velocities (A,)."""
         return self.arm.sample(now_ns * 1e-9)
 
-    def error_rad(self, measured: np.ndarray, now_ns: int) -> float:
-        """Return how far the joint that is furthest off is from its command."""
-        return float(np.max(np.abs(self.state(now_ns)[0] - measured)))
+    def error_rad(self, measured: np.ndarray, then_ns: int) -> float:
+        """Return how far the joint that is furthest off was from its command at a time."""
+        return float(np.max(np.abs(self.state(then_ns)[0] - measured)))
 
     def arm_moves(self, now_ns: int) -> bool:
         """Say whether a trajectory of the arm is under way."""

@@ -74,12 +74,11 @@ class SafetyGate:
         if not self.commanded.known:
             self.commanded.begin(proprioception)
             return
-        error = self.commanded.error_rad(measured, now_ns)
-        if error <= self.settings.max_tracking_error_rad:
+        then_ns = _measured_ns(proprioception, now_ns)
+        error = self.commanded.error_rad(measured, then_ns)
+        if error <= self.settings.max_tracking_error_rad or self.state is GateState.LATCHED:
             return
-        if self.state is GateState.LATCHED:
-            return
-        if self.commanded.arm_moves(now_ns):
+        if self.commanded.arm_moves(then_ns):
             self._latch("TRACKING_ERROR", f"arm is {error:.3f} rad from its command")
         else:
             self.commanded.arm.set_initial(measured)  # at rest, somebody else moved the arm
@@ -204,7 +203,8 @@ class SafetyGate:
     def _check_ready(self, proprioception: Proprioception | None, now_ns: int) -> None:
         known = proprioception is not None and self.commanded.known
         self.readiness.check(proprioception.positions_rad if known else None, now_ns)
-        error_rad = self.commanded.error_rad(proprioception.positions_rad, now_ns)
+        then_ns = _measured_ns(proprioception, now_ns)
+        error_rad = self.commanded.error_rad(proprioception.positions_rad, then_ns)
         checks.check_tracking(error_rad, self.settings)
 
     def refuse(self, code: str, message: str) -> GateDecision:
@@ -284,3 +284,8 @@ class SafetyGate:
     def _latch(self, code: str, message: str) -> None:
         self.state, self.cause, self.cause_message = GateState.LATCHED, code, message
         self.counters["latch"] += 1
+
+
+def _measured_ns(proprioception: Proprioception, now_ns: int) -> int:
+    """Return when the arm stood there: joint states of an arm in motion come late."""
+    return min(proprioception.stamp_ns, now_ns)

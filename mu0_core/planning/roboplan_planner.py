@@ -152,8 +152,12 @@ class RoboplanPlanner:
     def _search(
         self, ends: np.ndarray, obstacles: PlanningScene, scene: PlanningScene, seed: int
     ) -> np.ndarray | None:
-        """Return a path (K, A) around obstacles that is free in a scene; None: none in time."""
+        """Return the shortest of a few paths (K, A) around obstacles; None: none in time.
+
+        Shortest in joint space: what a random search finds may wander.
+        """
         s = self.settings
+        found: list[np.ndarray] = []
         end_s = time.monotonic() + s.allowed_s / 2
         self._space_takes(obstacles)
         for k in range(s.searches):
@@ -162,8 +166,10 @@ class RoboplanPlanner:
                 break
             path = self._space.search(*ends, seed * s.searches + k, min(s.search_s, left_s))
             if path is not None and self._is_free(path, scene):
-                return path
-        return None
+                found.append(path)
+            if len(found) >= s.wanted:
+                break
+        return min(found, key=_length, default=None)
 
     def _touches(self, q: np.ndarray, scene: PlanningScene) -> bool:
         self._model_takes(scene)
@@ -216,3 +222,7 @@ class RoboplanPlanner:
         if scene is not self._in_space:
             self._space.set_scene(scene)
             self._in_space = scene
+
+
+def _length(path: np.ndarray) -> float:
+    return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())

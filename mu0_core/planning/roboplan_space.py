@@ -34,6 +34,7 @@ class SearchSettings:
         allowed_s: for one plan; half of it with padding.
         search_s: for one search of a plan.
         searches: at most, each with another seed.
+        wanted: free paths of which the shortest is taken.
         resolution_rad: no joint moves further between two checks.
         max_nodes: of one search's trees.
         shortcuts: that are tried.
@@ -47,6 +48,7 @@ class SearchSettings:
     allowed_s: float = 3.0
     search_s: float = 1.0
     searches: int = 20
+    wanted: int = 3
     resolution_rad: float = 0.03
     max_nodes: int = 5000
     shortcuts: int = 200

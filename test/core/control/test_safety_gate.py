@@ -301,6 +301,28 @@ def test_tracking_error_latches_until_reset():
     assert decision.outcome is Outcome.ACCEPT and g.state is GateState.PASSING
 
 
+@pytest.mark.parametrize("late_s", [1.0, 3.0])
+def test_joint_states_that_come_late_are_compared_with_the_command_of_their_time(late_s):
+    g = gate()
+    g.submit(chunk(reach()), state(), 0)
+    middle = SECOND // 2
+    there = g.commanded.state(middle)[0]
+    now = middle + round(late_s * SECOND)  # the second time after the motion
+    assert g.commanded.error_rad(there, now) > g.settings.max_tracking_error_rad
+    held = g.commanded.state(now)[0]
+    g.observe(state(there, now_ns=middle), now)
+    assert g.state is GateState.PASSING
+    np.testing.assert_array_equal(g.commanded.state(now)[0], held)
+
+
+def test_an_arm_that_was_blocked_latches_though_its_joint_states_come_after_the_motion():
+    g = gate()
+    decision = g.submit(chunk(reach()), state(), 0)
+    end = round(float(decision.arm.times_s[-1]) * SECOND)
+    g.observe(state(now_ns=end - SECOND // 10), end + SECOND // 2)
+    assert g.state is GateState.LATCHED and g.cause == "TRACKING_ERROR"
+
+
 def test_an_arm_moved_by_hand_at_rest_is_the_new_start():
     g = gate()
     moved = HOME + np.r_[0.4, np.zeros(6)]
