@@ -22,7 +22,7 @@ from mu0_core.errors import SimulationError
 from mu0_core.gazebo.classic.server import DEFAULT_ROOT, GazeboServer
 from mu0_core.gazebo.classic.world import GazeboTableWorld
 from mu0_ros.gazebo_classic.rates import Rates
-from mu0_ros.lifecycle import run
+from mu0_ros.node_process import run
 from mu0_ros.nodes.simulator_node import SimulatorNode
 
 _WRITE_EVERY = 20  # images

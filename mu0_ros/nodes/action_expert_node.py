@@ -26,7 +26,8 @@ from mu0_ros.conversions.error_code import code_name, error_from
 from mu0_ros.conversions.joint_state import proprioception_from_joint_state
 from mu0_ros.conversions.trace import forecast_from_msg
 from mu0_ros.diagnostics import SeedLog, StageTimes
-from mu0_ros.lifecycle import Mu0LifecycleNode, run
+from mu0_ros.lifecycle import Mu0LifecycleNode
+from mu0_ros.node_process import run
 from mu0_ros.observation_time import check_age
 from mu0_ros.planning.home_motion import HomeMotion
 from mu0_ros.planning.node_planning import NodePlanning

@@ -23,7 +23,8 @@ from mu0_core.paths import config_file
 from mu0_core.recording.definitions import definition
 from mu0_core.recording.writer import RecordingError, RecordingLimits, RecordingWriter
 from mu0_core.robot.description import load_robot
-from mu0_ros.lifecycle import Mu0LifecycleNode, run
+from mu0_ros.lifecycle import Mu0LifecycleNode
+from mu0_ros.node_process import run
 from mu0_ros.params import parameter
 from mu0_ros.recording.contract import NODES, recorded_topics
 from mu0_ros.recording.node_parameters import NodeParameters

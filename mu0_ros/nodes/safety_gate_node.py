@@ -29,7 +29,8 @@ from mu0_ros.gate_surroundings import (
     hindrances,
     scene_points,
 )
-from mu0_ros.lifecycle import Mu0LifecycleNode, run
+from mu0_ros.lifecycle import Mu0LifecycleNode
+from mu0_ros.node_process import run
 from mu0_ros.obstacles import obstacles_from_file
 from mu0_ros.task_states import RUNNING
 

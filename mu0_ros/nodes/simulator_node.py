@@ -31,7 +31,8 @@ from mu0_ros.conversions.error_code import error_code, error_from
 from mu0_ros.conversions.image import image_from_depth_m, image_from_rgb
 from mu0_ros.conversions.stamp import stamp_from_ns
 from mu0_ros.conversions.trajectory import trajectory_from_msg
-from mu0_ros.lifecycle import Mu0LifecycleNode, run
+from mu0_ros.lifecycle import Mu0LifecycleNode
+from mu0_ros.node_process import run
 from mu0_ros.params import parameter
 from mu0_ros.tf import CameraPosePublisher
 

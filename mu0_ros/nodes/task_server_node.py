@@ -25,7 +25,8 @@ from mu0_ros.conversions.error_code import code_name, error_code, error_from
 from mu0_ros.conversions.query_points import query_from_msg
 from mu0_ros.conversions.stamp import ns_from_stamp, s_from_duration
 from mu0_ros.conversions.trace import forecast_from_msg
-from mu0_ros.lifecycle import Mu0LifecycleNode, run
+from mu0_ros.lifecycle import Mu0LifecycleNode
+from mu0_ros.node_process import run
 from mu0_ros.params import parameter
 from mu0_ros.task_action import TaskAction
 from mu0_ros.task_report import fill_status

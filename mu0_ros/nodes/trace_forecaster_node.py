@@ -28,7 +28,8 @@ from mu0_ros.conversions.trace import msg_from_forecast
 from mu0_ros.diagnostics import SeedLog, StageTimes
 from mu0_ros.forecast_services import ForecastServices
 from mu0_ros.forecaster_parameters import TraceForecasterParameters
-from mu0_ros.lifecycle import Mu0LifecycleNode, run
+from mu0_ros.lifecycle import Mu0LifecycleNode
+from mu0_ros.node_process import run
 from mu0_ros.observation_time import check_age
 from mu0_ros.partners import missing
 from mu0_ros.replan import ReplanRule

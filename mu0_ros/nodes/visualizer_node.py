@@ -24,8 +24,9 @@ from mu0_ros.conversions.camera import intrinsics_from_info
 from mu0_ros.conversions.image import image_from_rgb
 from mu0_ros.conversions.stamp import ns_from_stamp
 from mu0_ros.conversions.trace import forecast_from_msg
-from mu0_ros.lifecycle import Mu0LifecycleNode, run
+from mu0_ros.lifecycle import Mu0LifecycleNode
 from mu0_ros.markers import trace_cloud, trace_markers
+from mu0_ros.node_process import run
 from mu0_ros.params import parameter
 
 

@@ -13,7 +13,7 @@ from std_msgs.msg import String
 
 from mu0_core.testing.fakes import FakeExpert, FakeForecaster
 from mu0_ros import qos
-from mu0_ros.lifecycle import run
+from mu0_ros.node_process import run
 from mu0_ros.nodes.action_expert_node import ActionExpertNode
 from mu0_ros.nodes.trace_forecaster_node import TraceForecasterNode
 

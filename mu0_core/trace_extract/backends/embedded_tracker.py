@@ -23,7 +23,7 @@ from mu0_core.trace_extract.backends.progressive import (
     uncovered,
 )
 from mu0_core.trace_extract.records import Geometry, Keypoints, Tracks
-from mu0_core.trace_extract.stages.frame_alignment import smooth_depth
+from mu0_core.trace_extract.stages.frame_view import smooth_depth
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from mu0_core.errors import ConfigError
 from mu0_core.geometry import camera, se3
-from mu0_core.trace_extract.stages.frame_alignment import sample_image, smooth_depth
+from mu0_core.trace_extract.stages.frame_view import sample_image, smooth_depth
 from mu0_core.types import CameraIntrinsics
 
 _NEAR = 3  # pixels around a point that tell whether it looks the same

@@ -11,7 +11,7 @@ import numpy as np
 from mu0_core.geometry import camera, se3
 from mu0_core.trace_extract.backends.klt_step import depth_near
 from mu0_core.trace_extract.records import Geometry, Keypoints, Tracks
-from mu0_core.trace_extract.stages.frame_alignment import smooth_depth
+from mu0_core.trace_extract.stages.frame_view import smooth_depth
 
 REACH_M = 0.12
 """Depth change between a clear sight of a point and one at an edge, at most (both ways)."""

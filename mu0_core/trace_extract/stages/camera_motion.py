@@ -16,13 +16,8 @@ from scipy.spatial.transform import Rotation
 from mu0_core.errors import ConfigError, DataError
 from mu0_core.geometry import se3
 from mu0_core.trace_extract.records import CameraPath
-from mu0_core.trace_extract.stages.frame_alignment import (
-    Alignment,
-    AlignmentSettings,
-    View,
-    align,
-    make_view,
-)
+from mu0_core.trace_extract.stages.frame_alignment import Alignment, align
+from mu0_core.trace_extract.stages.frame_view import AlignmentSettings, View, make_view
 from mu0_core.trace_extract.stages.pose_graph import Motion, solve_poses
 from mu0_core.types import CameraIntrinsics
 

@@ -21,7 +21,7 @@ from mu0_core.geometry.farthest_points import far_apart
 from mu0_core.trace_extract.protocols import PatchFeatures
 from mu0_core.trace_extract.records import Geometry, Keypoints
 from mu0_core.trace_extract.stages.entity_clusters import ClusterSettings, entity_maps
-from mu0_core.trace_extract.stages.frame_alignment import smooth_depth
+from mu0_core.trace_extract.stages.frame_view import smooth_depth
 from mu0_core.trace_extract.stages.motion_prior import STRIDE, moving_pixels
 
 Prior = Callable[[np.ndarray], np.ndarray]

@@ -7,9 +7,9 @@ import pytest
 from mu0_core.errors import ConfigError
 from mu0_core.geometry import se3
 from mu0_core.trace_extract.stages.camera_motion import angle_rad
-from mu0_core.trace_extract.stages.frame_alignment import (
+from mu0_core.trace_extract.stages.frame_alignment import align
+from mu0_core.trace_extract.stages.frame_view import (
     AlignmentSettings,
-    align,
     make_view,
     sample_image,
     smooth_depth,
