@@ -37,6 +37,9 @@ from mu0_ros.params import parameter
 from mu0_ros.tf import CameraPosePublisher
 
 _TICK_S = 0.02
+# Simulated time may hurry so long after a slow tick, then it lags for good: in a longer hurry it
+# would run away from commands that are on their way.
+_CATCH_UP_S = 0.1
 _SERVICE_TIMEOUT_S = 20.0
 
 
@@ -143,10 +146,8 @@ class SimulatorNode(Mu0LifecycleNode):
             pause = due - time.monotonic()
             if pause > 0:
                 time.sleep(pause)
-            elif pause < -0.5:
-                due = (
-                    time.monotonic()
-                )  # too slow for real time: simulated time lags, nothing jumps
+            else:
+                due = max(due, time.monotonic() - _CATCH_UP_S)
 
     def _serve(self, world) -> None:
         """Do what services asked for, in this thread."""
