@@ -34,8 +34,9 @@ class ReplanRule:
         """Take a gate status in: motion left and the number of chunks judged so far."""
         if stamp_ns < self._status_ns:
             self._motion_end_ns = 0  # the data clock went back: ends noted before mean nothing
-        if self._judged is not None and judged < self._judged:
-            self._judged_at_forecast = 0  # the gate was restarted
+        if self._judged is not None and judged < self._judged:  # the gate was restarted
+            self._judged_at_forecast = 0
+            self._waiting_since_s = None  # a chunk on its way may have died with the old one
         self._status_ns, self._judged = stamp_ns, judged
         answered = self._waiting_since_s is not None and judged > self._judged_at_forecast
         if queue_s > self._lead_s:

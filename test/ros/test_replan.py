@@ -71,10 +71,20 @@ def test_a_clock_that_went_back_does_not_block_for_ever():
     assert rule.ready(4 * S, 0.0)
 
 
+def test_nothing_is_awaited_from_a_gate_that_was_restarted():
+    rule = make()
+    rule.on_gate(10 * S, 2.0, 40)
+    rule.on_forecast(0.0)
+    rule.on_gate(11 * S, 0.0, 0)
+    assert not rule.ready(round(11.5 * S), 0.4), "what the old one began goes on until 12 s"
+    assert rule.ready(13 * S, 0.5)
+
+
 def test_a_restarted_gate_is_heard():
     rule = make()
     rule.on_gate(10 * S, 0.0, 40)
-    rule.on_forecast(0.0)
     rule.on_gate(11 * S, 0.0, 0)
+    rule.on_forecast(0.0)
+    assert not rule.ready(12 * S, 0.4)
     rule.on_gate(12 * S, 0.0, 1)
     assert rule.ready(13 * S, 0.5)
