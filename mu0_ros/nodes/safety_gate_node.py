@@ -24,11 +24,7 @@ from mu0_ros.conversions.error_code import error_code
 from mu0_ros.conversions.joint_state import proprioception_from_joint_state
 from mu0_ros.conversions.trajectory import msg_from_trajectory
 from mu0_ros.gate_parameters import SafetyGateParameters
-from mu0_ros.gate_surroundings import (
-    ProtectiveStop,
-    hindrances,
-    scene_points,
-)
+from mu0_ros.gate_surroundings import ProtectiveStop, hindrances, scene_points
 from mu0_ros.lifecycle import Mu0LifecycleNode
 from mu0_ros.node_process import run
 from mu0_ros.obstacles import obstacles_from_file

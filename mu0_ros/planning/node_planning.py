@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 from rclpy.node import Node
@@ -19,6 +18,7 @@ from mu0_core.planning.planner import PLANNERS, Planner
 from mu0_core.planning.scene import PlanningScene
 from mu0_core.robot.description import RobotDescription
 from mu0_core.types import Proprioception
+from mu0_ros.action_expert_parameters import ActionExpertParameters
 from mu0_ros.camera_stream import CameraStream
 from mu0_ros.observation_time import check_age
 from mu0_ros.obstacles import obstacles_from_file
@@ -26,25 +26,7 @@ from mu0_ros.obstacles import obstacles_from_file
 _SLOP_S = 0.05  # obstacles stand still; colour only comes along
 
 
-class PlanningParameters(Protocol):
-    """The parameters that are read here; `ActionExpertParameters` has them."""
-
-    robot: str
-    planner: str
-    planning_group: str
-    moveit_params: str
-    planning_time_s: float
-    obstacles: str
-    see_obstacles: bool
-    obstacle_voxel_m: float
-    contact_m: float
-    max_obstacle_age_s: float
-    depth_scale: float
-    depth_offset_m: float
-    rectified: bool
-
-
-def make_planner(node: Node, robot: RobotDescription, p: PlanningParameters) -> Planner:
+def make_planner(node: Node, robot: RobotDescription, p: ActionExpertParameters) -> Planner:
     """Return the planner that the parameters name; not for ``none``.
 
     Raises:
@@ -86,7 +68,7 @@ class NodePlanning:
         parameters: of the node.
     """
 
-    def __init__(self, node: Node, robot: RobotDescription, parameters: PlanningParameters):
+    def __init__(self, node: Node, robot: RobotDescription, parameters: ActionExpertParameters):
         self._node, self._p = node, parameters
         self.planner = make_planner(node, robot, parameters)
         self._depth = DepthScene(
